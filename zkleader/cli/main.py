@@ -1,0 +1,67 @@
+"""The program: its subcommands, and every error that users can make as one line and one status."""
+
+from __future__ import annotations
+
+import click
+from click.core import ParameterSource
+
+from zkleader import __version__
+from zkleader.cli.run import run
+from zkleader.config import CommandProblem, ConfigurationProblem, UsageProblem
+from zkleader.exit_status import ExitStatus
+from zkleader.log import say_at_once
+
+
+@click.group(
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="See zkleader(1) and zkleader-run(1).",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def program() -> None:
+    """Run a command on one host of many: the one that ZooKeeper elected, and never on two at once."""
+
+
+program.add_command(run)
+
+
+def main() -> int:
+    """Run the program; return the exit status (``run`` does not return)."""
+    try:
+        return int(program.main(prog_name="zkleader", standalone_mode=False) or 0)
+    except click.UsageError as error:
+        say_at_once(_line_of(error))
+    except UsageProblem as error:
+        say_at_once(_begin(str(error)))
+    except ConfigurationProblem as error:
+        say_at_once(_begin(str(error)))
+        return ExitStatus.CONFIGURATION
+    except CommandProblem as error:
+        say_at_once(str(error))
+        return ExitStatus.CANNOT_EXECUTE if error.found else ExitStatus.NOT_FOUND
+    except (click.Abort, BrokenPipeError):
+        return ExitStatus.INTERNAL
+    except Exception as error:  # noqa: BLE001 # no traceback reaches a user
+        say_at_once(f"internal error: {type(error).__name__}: {error}")
+        return ExitStatus.INTERNAL
+    return ExitStatus.USAGE
+
+
+def _begin(message: str) -> str:
+    return message if message.startswith("cannot ") else f"cannot run: {message}"
+
+
+def _line_of(error: click.UsageError) -> str:
+    """Return what was wrong with the command line or the environment, in one line."""
+    path = error.ctx.command_path if error.ctx is not None else "zkleader"
+    if isinstance(error, click.MissingParameter):
+        return f"cannot run: no command was given (see {path} --help)"
+    message = " ".join(error.format_message().split())
+    if isinstance(error, click.BadParameter) and error.param is not None and error.ctx is not None:
+        message = " ".join(error.message.split())
+        name = max(error.param.opts, key=len)
+        source = error.ctx.get_parameter_source(error.param.name) if error.param.name else None
+        if source is ParameterSource.ENVIRONMENT:
+            name = str(error.param.envvar)
+        return f"cannot use {name}: {message[:1].lower()}{message[1:].rstrip('.')}"
+    return f"cannot run: {message[:1].lower()}{message[1:].rstrip('.')} (see {path} --help)"

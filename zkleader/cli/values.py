@@ -1,0 +1,77 @@
+"""The types of option values: durations and signals, the way timeout(1) and kill(1) take them."""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import Any
+
+import click
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>ms|s|m|h|d)?", re.ASCII)
+_LONGEST = 10 * 365 * 86400.0
+"""Seconds; a duration of more than ten years is a slip."""
+
+_REAL_TIME = re.compile(r"(?:SIG)?RTM(?P<end>IN|AX)(?P<offset>[+-]\d+)?", re.ASCII)
+_DO_NOT_END = frozenset({"STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD", "URG", "WINCH"})
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg] # not a generic before click 8.4
+    """A duration in seconds: ``500ms``, ``10``, ``10s``, ``1.5m``, ``2h``, ``1d``."""
+
+    name = "duration"
+
+    def __init__(self, *, may_be_zero: bool = False) -> None:
+        self._may_be_zero = may_be_zero
+
+    def get_metavar(self, *_args: Any, **_kwargs: Any) -> str:
+        """Return how help names it."""
+        return "DURATION"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds."""
+        if isinstance(value, float):
+            return value
+        found = _DURATION.fullmatch(value.strip())
+        if found is None:
+            self.fail(f"'{value}' is not a duration (like 500ms, 10, 10s, 1.5m, 2h, 1d)", param, ctx)
+        seconds = float(found["number"]) * _UNITS[found["unit"] or ""]
+        if seconds == 0 and not self._may_be_zero:
+            self.fail(f"'{value}' must be more than zero", param, ctx)
+        if seconds > _LONGEST:
+            self.fail(f"'{value}' is longer than ten years", param, ctx)
+        return seconds
+
+
+class Signal(click.ParamType):  # type: ignore[type-arg] # as above
+    """A signal by name or number: ``TERM``, ``SIGTERM``, ``15``, ``RTMIN+3``."""
+
+    name = "signal"
+
+    def get_metavar(self, *_args: Any, **_kwargs: Any) -> str:
+        """Return how help names it."""
+        return "SIGNAL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        if isinstance(value, int):
+            return value
+        number = _signal_number(value.strip().upper())
+        if number is None:
+            self.fail(f"'{value}' is not a signal", param, ctx)
+        names = {member.name.removeprefix("SIG") for member in signal.Signals if member == number}
+        if names & _DO_NOT_END:
+            self.fail(f"'{value}' does not end a process", param, ctx)
+        return number
+
+
+def _signal_number(name: str) -> int | None:
+    if name.isascii() and name.isdigit():
+        return int(name) if int(name) in signal.valid_signals() else None
+    if found := _REAL_TIME.fullmatch(name):
+        base = signal.SIGRTMIN if found["end"] == "IN" else signal.SIGRTMAX
+        number = base + int(found["offset"] or 0)
+        return number if signal.SIGRTMIN <= number <= signal.SIGRTMAX else None
+    member = signal.Signals.__members__.get(f"SIG{name.removeprefix('SIG')}")
+    return int(member) if member is not None else None

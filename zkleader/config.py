@@ -1,0 +1,176 @@
+"""What ``run`` was told to do, checked once.
+
+All inequalities between durations stand here; the durations that follow from others are in ``core.lease``.  Options,
+environment and files are somebody else's business: this module is handed values and says whether they can work.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from zkleader.core.lease import LONGEST_LEASE, SHORTEST_LEASE, Timing
+from zkleader.zk.hosts import Hosts, check_path
+
+ELECTIONS = "/zkleader"
+"""Elections that are given by name lie below this."""
+
+_OUTPUTS = (b"ZKLEADER_TOKEN", b"ZKLEADER_ELECTION", b"ZKLEADER_ID", b"ZKLEADER_SLOT")
+_TAKEN_OUT = re.compile(rb"ZKLEADER_RUN_.*|NOTIFY_SOCKET|WATCHDOG_.*", re.DOTALL)
+
+_VERSIONED = re.compile(r"(python|pypy|perl|ruby|php|lua|node|java)[\d.]*(w|m)?")
+# fmt: off
+_WRAPPERS = frozenset({
+    "ash", "bash", "busybox", "chroot", "chronic", "chrt", "csh", "dash", "doas", "docker", "env", "exec", "fish",
+    "flock", "ionice", "ksh", "nice", "nohup", "nsenter", "podman", "runuser", "screen", "setpriv", "setsid",
+    "sh", "ssh", "stdbuf", "strace", "su", "sudo", "systemd-run", "taskset", "tcsh", "time", "timeout", "tini",
+    "tmux", "unshare", "watch", "xargs", "zsh",
+})
+# fmt: on
+"""Programs whose name says nothing about the job that they run."""
+
+
+class UsageProblem(ValueError):  # noqa: N818 # not an error of ours: the message is for the user
+    """An option, a value or a combination is wrong (64)."""
+
+
+class ConfigurationProblem(ValueError):  # noqa: N818 # as above
+    """The values are well-formed but cannot work (78)."""
+
+
+class CommandProblem(Exception):  # noqa: N818 # as above
+    """The command was not found (127) or cannot be executed (126)."""
+
+    def __init__(self, message: str, *, found: bool) -> None:
+        super().__init__(message)
+        self.found = found
+
+
+class OnLoss(Enum):
+    """What to do after losing leadership."""
+
+    EXIT = "exit"
+    REJOIN = "rejoin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One run.  Durations in seconds; ``election`` is the path below the chroot; ``wait`` None: for ever."""
+
+    hosts: Hosts
+    connect_timeout: float
+    election: str
+    id: str
+    wait: float | None
+    conflict_status: int
+    timing: Timing
+    stop_signal: int
+    on_loss: OnLoss
+    argv: tuple[bytes, ...]
+    executable: bytes
+    environment: dict[bytes, bytes]
+
+    @property
+    def command_name(self) -> str:
+        """The base name of the command, for people."""
+        return os.fsdecode(os.path.basename(self.argv[0]))
+
+
+def show(seconds: float) -> str:
+    """Return a duration the way options take it."""
+    return f"{round(seconds, 3):g}s"
+
+
+def check_timing(timing: Timing) -> None:
+    """Refuse a timing that cannot work.
+
+    Raises:
+        UsageProblem: the lease is out of range.
+        ConfigurationProblem: the parts do not fit into the lease.
+    """
+    if not SHORTEST_LEASE <= timing.lease <= LONGEST_LEASE:
+        raise UsageProblem(
+            f"--lease {show(timing.lease)} is not within {show(SHORTEST_LEASE)} and {show(LONGEST_LEASE)}"
+        )
+    needed = timing.grace + timing.margin + timing.kill_allowance + 3 * timing.renewal_interval
+    if needed > timing.lease:
+        raise ConfigurationProblem(
+            f"cannot use this timing: --grace {show(timing.grace)} + margin {show(timing.margin)} + kill allowance "
+            f"{show(timing.kill_allowance)} + 3 renewal intervals {show(3 * timing.renewal_interval)} = {show(needed)} "
+            f"must not exceed --lease {show(timing.lease)}"
+        )
+
+
+def tightness(timing: Timing, servers: int) -> str:
+    """Return why one silent server may cost the leadership, or an empty string if it does not."""
+    needed = (
+        timing.grace
+        + timing.margin
+        + timing.kill_allowance
+        + 2 * timing.renewal_interval
+        + timing.request_timeout
+        + servers * timing.connect_cap
+        + timing.reconnect_delay
+    )
+    if needed <= timing.lease:
+        return ""
+    return (
+        f"--grace {show(timing.grace)} leaves too little of --lease {show(timing.lease)} to go from a silent server to "
+        f"the next of {servers}: that takes a lease of {show(needed)}"
+    )
+
+
+def election_path(name: str | None, command: str) -> str:
+    """Return the path of the election that the user named, or that the command's name stands for.
+
+    Raises:
+        UsageProblem: there is no usable name.
+    """
+    if name is None:
+        base = os.path.basename(command)
+        if base in _WRAPPERS or _VERSIONED.fullmatch(base):
+            raise UsageProblem(f"'{base}' says nothing about the job: name the election with -e")
+        name = base
+    path = name if name.startswith("/") else f"{ELECTIONS}/{name}"
+    try:
+        return check_path(path, "election")
+    except ValueError as error:
+        raise UsageProblem(str(error)) from None
+
+
+def find_command(name: str, search_path: str) -> bytes:
+    """Return the file to execute, looked for the way execvp does.
+
+    Raises:
+        CommandProblem: there is none, or it may not be executed.
+    """
+    if not name:
+        raise CommandProblem("cannot run '': empty command name", found=False)
+    candidates = [name] if "/" in name else [os.path.join(part or ".", name) for part in search_path.split(":")]
+    refused = None
+    for candidate in candidates:
+        if os.path.isfile(candidate):
+            if os.access(candidate, os.X_OK):
+                return os.fsencode(candidate)
+            refused = "permission denied"
+        elif os.path.isdir(candidate):
+            refused = refused or "is a directory"
+    if refused is not None:
+        raise CommandProblem(f"cannot run {name}: {refused}", found=True)
+    raise CommandProblem(f"cannot run {name}: not found", found=False)
+
+
+def command_environment() -> dict[bytes, bytes]:
+    """Return our own environment as we got it, less what is not for the command.
+
+    From the bytes that the kernel keeps: Python may have added to its own copy (LC_CTYPE), and cannot hold every byte.
+    """
+    environment: dict[bytes, bytes] = {}
+    for entry in Path("/proc/self/environ").read_bytes().split(b"\0"):
+        name, equals, value = entry.partition(b"=")
+        if equals and name and name not in environment and not _TAKEN_OUT.fullmatch(name) and name not in _OUTPUTS:
+            environment[name] = value
+    return environment

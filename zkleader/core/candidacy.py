@@ -1,0 +1,284 @@
+"""One candidacy, from joining the queue to leaving it, as a pure state machine.
+
+``step(state, event, now) -> (state, actions)``: JOINING -> WAITING -> LEADING -> STOPPING -> RELEASING -> ENDED, with
+LEAVING for whoever never led.  ``campaign`` decides up to leadership, ``tenure`` from then on; this module routes
+events to them and owns what both share: the link, deadlines of requests, and waiting limits.
+
+A candidacy lives in one session: when that is lost it ends, and what it has to hand on is its memory.  It trusts
+neither sessions nor reads nor the link for safety, only the chain of its own writes (``chain``) and the wait of a
+claimant (``campaign.claimable_in``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from zkleader.core import campaign, tenure
+from zkleader.core.actions import Action, DropConnection, End, Outcome
+from zkleader.core.chain import Chain
+from zkleader.core.events import (
+    Answer,
+    Answered,
+    CommandFailed,
+    CommandGone,
+    CommandStarted,
+    CommandStopping,
+    CommandTooLate,
+    Connected,
+    Event,
+    GuardFailed,
+    LeaveAsked,
+    SessionLost,
+    Suspended,
+    Touched,
+    Unanswered,
+)
+from zkleader.core.lease import Instant
+from zkleader.core.turn import (
+    AFTER_CONNECTING,
+    Flight,
+    Link,
+    Memory,
+    Phase,
+    Purpose,
+    Rules,
+    State,
+    Turn,
+)
+
+_UP_TO_LEADERSHIP = frozenset({Phase.JOINING, Phase.WAITING})
+_WITH_A_COMMAND = frozenset({Phase.LEADING, Phase.STOPPING})
+
+
+def begin(rules: Rules, guid: str, memory: Memory) -> State:
+    """Return the state of a new candidacy."""
+    return State(rules=rules, guid=guid, memory=memory, chain=Chain(guid=guid, lease=rules.timing.lease))
+
+
+def step(state: State, event: Event, now: Instant) -> tuple[State, tuple[Action, ...]]:
+    """Take one event; return the new state and what is to be done, in order."""
+    turn = Turn(state, now)
+    if state.phase is not Phase.ENDED:
+        _take(turn, event)
+        _expire(turn)
+        _advance(turn)
+    return turn.state, tuple(turn.actions)
+
+
+def next_step_in(state: State, now: Instant) -> float | None:
+    """Return the seconds after which a Tick is needed at the latest, or None if only events matter."""
+    left = min(_timers(state, now), default=None)
+    return None if left is None else max(0.0, left)
+
+
+def _timers(state: State, now: Instant) -> Iterator[float]:
+    timing = state.rules.timing
+    if state.phase is Phase.ENDED:
+        return
+    for flight in state.flights.values():
+        yield timing.request_timeout - now.held_since(flight.sent)
+    if state.phase in _UP_TO_LEADERSHIP:
+        yield from (left for left in _patience(state, now) if left > 0)
+        if state.phase is Phase.WAITING and state.link is Link.UP and _may_claim(state):
+            yield campaign.claimable_in(state, now)
+    elif state.phase in _WITH_A_COMMAND:
+        if state.link is Link.UP and not state.loss and Purpose.WRITE not in state.flights:
+            left = tenure.renewal_in(state, now)
+            if left > 0 or not state.flights:
+                yield left
+        if state.phase is Phase.LEADING:
+            yield tenure.stop_in(state, now)
+    elif state.phase is Phase.RELEASING:
+        yield tenure.release_in(state, now)
+    elif state.phase is Phase.LEAVING:
+        yield _leaving_patience(state, now)
+
+
+def _may_claim(state: State) -> bool:
+    place = state.place
+    return place is not None and place.rank == 0 and state.seen is not None and not state.flights
+
+
+def _patience(state: State, now: Instant) -> Iterator[float]:
+    waited = now.held_since(state.memory.began)
+    if not state.memory.reached:
+        yield state.rules.connect_timeout - waited
+    elif state.rules.wait is not None and not state.memory.led:
+        yield state.rules.wait - waited
+        if state.link is Link.DOWN and state.since is not None:
+            yield state.rules.timing.lease - now.held_since(state.since)
+
+
+def _leaving_patience(state: State, now: Instant) -> float:
+    assert state.since is not None
+    return state.rules.timing.request_timeout - now.held_since(state.since)
+
+
+def _take(turn: Turn, event: Event) -> None:
+    state = turn.state
+    if isinstance(event, Connected):
+        _on_connected(turn, event)
+    elif isinstance(event, Suspended):
+        if state.link is Link.UP:
+            turn.tell("suspended", level="warning")
+        _down(turn)
+    elif isinstance(event, SessionLost):
+        _on_session_lost(turn, event)
+    elif isinstance(event, Answered):
+        _on_answered(turn, event)
+    elif isinstance(event, Touched):
+        _on_touched(turn, event)
+    elif isinstance(event, LeaveAsked):
+        _on_leave_asked(turn, event)
+    elif isinstance(event, CommandStarted):
+        turn.tell("command_started", pid=event.pid)
+    elif isinstance(event, CommandTooLate):
+        tenure.on_too_late(turn)
+    elif isinstance(event, CommandFailed):
+        tenure.on_not_started(turn, event)
+    elif isinstance(event, CommandStopping):
+        tenure.on_stopping(turn, event)
+    elif isinstance(event, CommandGone):
+        tenure.on_gone(turn, event)
+    elif isinstance(event, GuardFailed):
+        if state.phase in _UP_TO_LEADERSHIP:
+            turn.leave(Outcome(end=End.GUARD_FAILED, reason=event.reason))
+        else:
+            tenure.on_guard_failed(turn, event)
+
+
+def _on_connected(turn: Turn, event: Connected) -> None:
+    state = turn.state
+    is_first = state.link is Link.NONE
+    state.link, state.granted = Link.UP, event.granted
+    turn.tell(
+        "connected" if is_first else "reconnected", level="info", server=event.server, session_timeout=event.granted
+    )
+    if is_first and event.granted is not None and event.granted < state.rules.timing.lease:
+        turn.tell(
+            "session_timeout_below_lease",
+            level="warning",
+            session_timeout=event.granted,
+            lease=state.rules.timing.lease,
+        )
+    if not is_first:
+        state.watched = None
+        turn.want(*AFTER_CONNECTING)
+
+
+def _down(turn: Turn) -> None:
+    if turn.state.link is Link.UP:
+        turn.state.link = Link.DOWN
+        if turn.state.phase not in (Phase.LEAVING, Phase.RELEASING):
+            turn.state.since = turn.now
+
+
+def _on_session_lost(turn: Turn, event: SessionLost) -> None:
+    state = turn.state
+    state.link = Link.OVER
+    state.flights.clear()
+    if state.phase is Phase.LEAVING:
+        turn.finish()
+    elif state.phase not in _UP_TO_LEADERSHIP:
+        tenure.on_session_lost(turn, event.reason)
+    elif event.reason == "authentication_failed":
+        turn.leave(Outcome(end=End.NOT_PERMITTED, reason="authenticate"))
+    else:
+        turn.tell("session_lost", level="warning", reason=event.reason)
+        turn.leave(Outcome(end=End.CANDIDACY_LOST, reason=event.reason))
+
+
+def _on_answered(turn: Turn, event: Answered) -> None:
+    for purpose, flight in turn.state.flights.items():
+        if flight.number == event.number:
+            del turn.state.flights[purpose]
+            if not isinstance(event.answer, Unanswered):
+                turn.remember(reached=True)
+            _route(turn, purpose, flight, event.answer)
+            return
+    # No such flight: its deadline has passed already, and it was dealt with then.
+
+
+def _route(turn: Turn, purpose: Purpose, flight: Flight, answer: Answer) -> None:
+    part = campaign if turn.state.phase in _UP_TO_LEADERSHIP else tenure
+    if turn.state.phase is Phase.LEAVING:
+        return
+    if isinstance(answer, Unanswered):
+        part.on_unanswered(turn, purpose)
+    else:
+        part.on_answer(turn, purpose, flight, answer)
+
+
+def _on_touched(turn: Turn, event: Touched) -> None:
+    state = turn.state
+    election = state.rules.election
+    if state.own is not None and event.path == state.own_path:
+        turn.want(Purpose.OWN)
+    elif state.watched is not None and event.path == f"{election}/{state.watched}":
+        state.watched = None
+        turn.want(Purpose.LIST)
+    elif event.path == state.rules.record_path and state.phase is Phase.WAITING:
+        # A leader need not look: its next renewal will tell, and every renewal of its own would wake it.
+        turn.want(Purpose.RECORD)
+
+
+def _on_leave_asked(turn: Turn, event: LeaveAsked) -> None:
+    state = turn.state
+    if state.phase in _WITH_A_COMMAND:
+        tenure.step_down(turn, event.signal)
+    elif state.phase in _UP_TO_LEADERSHIP:
+        turn.tell("leave_asked", signal=event.signal)
+        turn.leave(Outcome(end=End.LEFT, number=event.signal, reason="asked"))
+    else:  # asked again while on the way out: wait for nothing
+        turn.finish()
+
+
+def _expire(turn: Turn) -> None:
+    state, now = turn.state, turn.now
+    timeout = state.rules.timing.request_timeout
+    if any(now.held_since(flight.sent) >= timeout for flight in state.flights.values()):
+        turn.tell("server_silent", level="warning", seconds=timeout)
+        turn.actions.append(DropConnection())
+        _down(turn)
+        silent, state.flights = state.flights, {}
+        for purpose, flight in silent.items():
+            _route(turn, purpose, flight, Unanswered())
+    if state.phase in _UP_TO_LEADERSHIP:
+        _lose_patience(turn)
+    elif state.phase is Phase.LEAVING:
+        if state.link in (Link.UP, Link.NONE, Link.OVER) or _leaving_patience(state, now) <= 0:
+            turn.finish()
+    else:
+        tenure.expire(turn)
+
+
+def _lose_patience(turn: Turn) -> None:
+    state, rules = turn.state, turn.state.rules
+    waited = turn.now.held_since(state.memory.began)
+    if not state.memory.reached:
+        if waited >= rules.connect_timeout:
+            turn.leave(Outcome(end=End.UNREACHABLE, reason="unreachable"))
+        return
+    if rules.wait is None or waited < rules.wait or state.memory.led:
+        return
+    place = state.place
+    if state.link is Link.UP:
+        # First in line with a lease to wait out is not "waiting for others": a crash would lock everyone out.
+        is_over = place is not None and place.rank > 0 and turn.is_idle(Purpose.LIST)
+    else:
+        away = turn.now.held_since(state.since) if state.since is not None else 0.0
+        is_over = place is None or place.rank > 0 or away >= rules.timing.lease
+    if is_over:
+        turn.leave(Outcome(end=End.NOT_ELECTED, reason="not_elected"))
+
+
+def _advance(turn: Turn) -> None:
+    state = turn.state
+    if state.phase is Phase.LEAVING and state.link is not Link.DOWN:
+        turn.finish()
+    if state.link is not Link.UP:  # never submit while suspended: it might be sent in another session
+        return
+    if state.phase in _UP_TO_LEADERSHIP:
+        campaign.advance(turn)
+    elif state.phase in _WITH_A_COMMAND or state.phase is Phase.RELEASING:
+        tenure.advance(turn)

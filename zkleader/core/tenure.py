@@ -1,0 +1,327 @@
+"""The candidacy from leadership on: renew, step down, release.
+
+A loss that is known for certain is told to the guard at once; silence is not, because the guard has the deadline
+already.  Nothing is released before everything of the command is proven gone, and nothing is ever started again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from zkleader.core import records, wait_status
+from zkleader.core.actions import (
+    Check,
+    Delete,
+    End,
+    ExtendLease,
+    Get,
+    KillCommand,
+    Multi,
+    Outcome,
+    SetData,
+    StopCommand,
+    Sync,
+)
+from zkleader.core.chain import Verdict
+from zkleader.core.events import (
+    Answer,
+    Applied,
+    CommandFailed,
+    CommandGone,
+    CommandStopping,
+    Content,
+    GuardFailed,
+    Refusal,
+    Refused,
+)
+from zkleader.core.lease import Instant
+from zkleader.core.records import LeaseRecord
+from zkleader.core.turn import Flight, Link, Phase, Purpose, Seen, State, Turn
+from zkleader.core.wire import Cause
+
+
+def renewal_in(state: State, now: Instant) -> float:
+    """Return the seconds until the next renewal is to be sent."""
+    assert state.last_write is not None
+    return state.rules.timing.renewal_interval - now.held_since(state.last_write)
+
+
+def stop_in(state: State, now: Instant) -> float:
+    """Return the seconds until the stop signal is due for want of a renewal."""
+    assert state.chain.held is not None
+    return state.rules.timing.stop_after - now.held_since(state.chain.held.lease_start)
+
+
+def release_in(state: State, now: Instant) -> float:
+    """Return the seconds for which releasing is of any use: until then nobody else may have claimed."""
+    starts = [doubt.sent for doubt in state.chain.doubts]
+    if state.chain.held is not None:
+        starts.append(state.chain.held.lease_start)
+    return max((state.rules.timing.lease - now.held_since(start) for start in starts), default=0.0)
+
+
+def advance(turn: Turn) -> None:
+    """Send what is due while leading, stopping or releasing."""
+    state = turn.state
+    if turn.is_wanted(Purpose.SYNC):
+        turn.send(Purpose.SYNC, Sync(path=state.rules.election))
+    if state.phase is Phase.RELEASING:
+        if turn.is_wanted(Purpose.RECORD) and Purpose.WRITE not in state.flights:
+            turn.send(Purpose.RECORD, Get(path=state.rules.record_path, watch=False))
+        return
+    if turn.is_wanted(Purpose.OWN) and state.phase is Phase.LEADING:
+        turn.send(Purpose.OWN, Get(path=state.own_path))
+    if state.loss:
+        return
+    if turn.is_wanted(Purpose.RECORD):
+        turn.send(Purpose.RECORD, Get(path=state.rules.record_path, watch=False))
+    elif turn.is_idle(Purpose.RECORD, Purpose.WRITE, Purpose.SYNC) and renewal_in(state, turn.now) <= 0:
+        _renew(turn)
+
+
+def expire(turn: Turn) -> None:
+    """Act on what the clock alone says."""
+    state = turn.state
+    if state.phase is Phase.LEADING and stop_in(state, turn.now) <= 0:
+        lose(turn, "lease_lapsed")
+    elif state.phase is Phase.RELEASING and release_in(state, turn.now) <= 0:
+        _give_up_release(turn)
+
+
+def lose(turn: Turn, reason: str) -> None:
+    """Leadership is over: stop the command at once."""
+    state = turn.state
+    if state.loss:
+        return
+    state.loss = reason
+    turn.tell("leadership_lost", level="warning", reason=reason)
+    turn.actions.append(StopCommand(cause=Cause.LOSS))
+    state.phase = Phase.STOPPING
+
+
+def step_down(turn: Turn, signal: int) -> None:
+    """The user asked us to end: stop the command in order and go on renewing; asked again, kill it."""
+    turn.state.asked_by = turn.state.asked_by or signal
+    if turn.state.phase is Phase.LEADING:
+        turn.tell("stop_asked")
+        turn.actions.append(StopCommand(cause=Cause.ASKED))
+        turn.state.phase = Phase.STOPPING
+    else:
+        turn.tell("kill_asked", level="warning")
+        turn.actions.append(KillCommand())
+
+
+def _renew(turn: Turn) -> None:
+    state, seen = turn.state, turn.state.seen
+    assert seen is not None
+    assert isinstance(seen.record, LeaseRecord)
+    assert state.chain.held is not None
+    held = state.chain.held
+    state.chain, attempt = state.chain.attempt(seen.stat, turn.now)
+    state.last_write = turn.now
+    record = records.renewed(seen.record, beat=attempt.beat, token=held.token, elected_at=held.elected_at)
+    operations = (
+        Check(path=state.own_path),
+        SetData(path=state.rules.record_path, data=records.encode(record), version=seen.stat.version),
+    )
+    turn.send(Purpose.WRITE, Multi(operations=operations), attempt=attempt, record=record)
+
+
+def _release(turn: Turn, seen: Seen) -> None:
+    state, outcome = turn.state, turn.state.outcome
+    assert isinstance(seen.record, LeaseRecord)
+    assert outcome is not None
+    reason = outcome.reason or outcome.end.value
+    status = wait_status.exit_status_of(outcome.number) if outcome.end is End.COMMAND_ENDED else None
+    state.chain, attempt = state.chain.attempt(seen.stat, turn.now)
+    record = records.released(seen.record, seen.stat, beat=attempt.beat, reason=reason, status=status)
+    write = SetData(path=state.rules.record_path, data=records.encode(record), version=seen.stat.version)
+    operations = (write,) if state.own is None else (write, Delete(path=state.own_path))
+    turn.send(Purpose.WRITE, Multi(operations=operations), attempt=attempt, record=record)
+
+
+def on_unanswered(turn: Turn, purpose: Purpose) -> None:
+    """Read the record, after reconnecting, to learn what became of a write."""
+    if purpose is Purpose.WRITE:
+        turn.want(Purpose.SYNC, Purpose.RECORD)
+    else:
+        turn.want(purpose)
+
+
+def on_answer(turn: Turn, purpose: Purpose, flight: Flight, answer: Answer) -> None:
+    """Take an answer while leading, stopping or releasing."""
+    if purpose is Purpose.WRITE:
+        _on_write(turn, flight, answer)
+    elif purpose is Purpose.RECORD:
+        _on_record(turn, answer)
+    elif purpose is Purpose.OWN and isinstance(answer, Refused) and answer.refusal is Refusal.NO_NODE:
+        turn.state.own = None
+        lose(turn, "candidate_deleted")
+
+
+def _on_write(turn: Turn, flight: Flight, answer: Answer) -> None:
+    state = turn.state
+    assert flight.attempt is not None
+    if isinstance(answer, Refused):
+        state.chain = state.chain.refused(flight.attempt)
+        _on_refused(turn, flight, answer)
+        return
+    assert isinstance(answer, Applied)
+    if state.phase is Phase.RELEASING and flight.record is not None and flight.record.released:
+        turn.tell("released")
+        turn.finish()
+        return
+    stat = next(stat for stat in answer.stats if stat is not None)
+    before = state.chain.held
+    state.chain, verdict = state.chain.confirm(flight.attempt, stat, turn.now)
+    assert flight.record is not None
+    state.seen = Seen(record=flight.record, stat=stat)
+    if state.phase is Phase.RELEASING:
+        turn.want(Purpose.RECORD)
+    elif verdict is not Verdict.CONFIRMED:
+        lose(turn, "record_replaced" if verdict is Verdict.NOT_OURS else "lease_lapsed")
+    elif before is not None:
+        _extended(turn)
+
+
+def _extended(turn: Turn) -> None:
+    state = turn.state
+    assert state.chain.held is not None
+    if state.loss:
+        return
+    turn.tell("renewed", level="debug", took=round(turn.now.held_since(state.chain.held.lease_start), 4))
+    turn.actions.append(ExtendLease(lease_start=state.chain.held.lease_start))
+
+
+def _on_refused(turn: Turn, flight: Flight, answer: Refused) -> None:
+    state = turn.state
+    assert isinstance(flight.request, Multi)
+    failed = flight.request.operations[answer.index] if answer.index < len(flight.request.operations) else None
+    candidate_gone = answer.refusal is Refusal.NO_NODE and isinstance(failed, Check | Delete)
+    if candidate_gone:
+        state.own = None
+    if state.phase is Phase.RELEASING:
+        if answer.refusal in (Refusal.NO_AUTH, Refusal.OTHER):
+            _give_up_release(turn)
+        else:
+            turn.want(Purpose.RECORD)
+    elif candidate_gone:
+        lose(turn, "candidate_deleted")
+    elif answer.refusal is Refusal.NO_NODE:
+        lose(turn, "record_deleted")
+    elif answer.refusal is Refusal.NO_AUTH:
+        lose(turn, "not_permitted")
+    else:
+        # BadVersion may be our own write, whose answer was lost: read before believing it.
+        turn.want(Purpose.SYNC, Purpose.RECORD)
+
+
+def _on_record(turn: Turn, answer: Answer) -> None:
+    state = turn.state
+    if not isinstance(answer, Content):
+        if state.phase is Phase.RELEASING:
+            turn.finish()
+        elif isinstance(answer, Refused) and answer.refusal is Refusal.NO_NODE:
+            lose(turn, "record_deleted")
+        return
+    seen = Seen(record=records.parse_lease_record(answer.data), stat=answer.stat)
+    doubted = state.chain.doubts
+    state.chain, verdict = state.chain.judge(seen.record, seen.stat, turn.now)
+    state.seen = seen
+    if state.phase is Phase.RELEASING:
+        _on_record_releasing(turn, seen, verdict)
+    elif verdict is Verdict.CONFIRMED:
+        turn.tell("renewal_found", level="debug", doubts=len(doubted))
+        _extended(turn)
+    elif verdict is Verdict.NOT_OURS:
+        lose(turn, "record_replaced")
+    elif verdict is Verdict.LAPSED:
+        lose(turn, "lease_lapsed")
+
+
+def _on_record_releasing(turn: Turn, seen: Seen, verdict: Verdict) -> None:
+    is_ours = isinstance(seen.record, LeaseRecord) and seen.record.holder == turn.state.guid
+    if is_ours and isinstance(seen.record, LeaseRecord) and seen.record.released:
+        turn.tell("released")
+        turn.finish()
+    elif verdict is Verdict.NOT_OURS or not is_ours:
+        # Somebody else holds it, or our claim was never applied: there is nothing to release.
+        turn.finish()
+    else:
+        _release(turn, seen)
+
+
+def _give_up_release(turn: Turn) -> None:
+    chain = turn.state.chain
+    if chain.held is not None or chain.doubts:
+        turn.tell("release_unconfirmed", level="warning", successor="waits out the lease")
+    turn.finish()
+
+
+def on_session_lost(turn: Turn, reason: str) -> None:
+    """Nothing can be written any more."""
+    if turn.state.phase is Phase.RELEASING:
+        _give_up_release(turn)
+    else:
+        turn.state.own = None
+        lose(turn, reason)
+
+
+def on_stopping(turn: Turn, event: CommandStopping) -> None:
+    """The guard stops the command: for its own reasons, or because we said so."""
+    if event.cause is Cause.DEADLINE:
+        # It will not start anything again, whatever comes: leadership is over, also if a renewal is confirmed now.
+        lose(turn, "lease_lapsed")
+    elif turn.state.phase is Phase.LEADING:
+        turn.state.phase = Phase.STOPPING
+
+
+def on_gone(turn: Turn, event: CommandGone) -> None:
+    """Everything of the command is gone: decide the outcome and release."""
+    state = turn.state
+    if not event.in_time:
+        outcome = Outcome(end=End.LOST_LATE, number=event.wait_status, reason=state.loss or "lease_lapsed")
+    elif event.cause.is_final_loss:
+        outcome = Outcome(end=End.LOST, number=event.wait_status, reason=state.loss or "lease_lapsed")
+    else:
+        outcome = Outcome(end=End.COMMAND_ENDED, number=event.wait_status, reason=event.cause.value)
+    _end_tenure(turn, outcome)
+
+
+def on_not_started(turn: Turn, event: CommandFailed) -> None:
+    """The command cannot be executed."""
+    _end_tenure(turn, Outcome(end=End.NOT_EXECUTED, number=event.errno, reason="not_executed"))
+
+
+def on_too_late(turn: Turn) -> None:
+    """The guard was asked so late that it did not start anything: we may claim again, with a new token."""
+    state = turn.state
+    if state.phase is Phase.LEADING:
+        turn.tell("start_too_late", level="warning")
+        state.chain = replace(state.chain, held=None)
+        state.phase = Phase.WAITING
+        turn.want(Purpose.LIST, Purpose.OWN, Purpose.RECORD)
+    elif state.loss:
+        _end_tenure(turn, Outcome(end=End.CANDIDACY_LOST, reason=state.loss))
+    else:
+        _end_tenure(turn, Outcome(end=End.LEFT, number=state.asked_by, reason="asked"))
+
+
+def on_guard_failed(turn: Turn, event: GuardFailed) -> None:
+    """The guard is gone, and the supervisor has ended what it was guarding."""
+    state = turn.state
+    outcome = Outcome(end=End.GUARD_FAILED, reason=event.reason)
+    if event.proven:
+        _end_tenure(turn, outcome)
+    else:
+        # Not proven gone is not released: the successor waits out the lease.
+        state.outcome, state.since, state.phase = outcome, turn.now, Phase.LEAVING
+
+
+def _end_tenure(turn: Turn, outcome: Outcome) -> None:
+    state = turn.state
+    state.outcome, state.since = outcome, turn.now
+    state.phase = Phase.RELEASING
+    turn.want(Purpose.RECORD)
+    if state.link is Link.OVER:
+        _give_up_release(turn)

@@ -1,0 +1,501 @@
+"""When the command starts, is stopped, is killed, and who releases for it: the guard's state machine.
+
+It owns the order of things inside the guard: nothing starts late, the stop signal goes out in time, SIGKILL follows in
+time, and only proof makes a command gone.  It must not know processes, sockets or clocks: events and the present
+instant go in, actions come out, and the guard's loop performs them.  It does not promise that a kill takes effect; it
+goes on asking for it until the proof arrives.
+
+    IDLE -> STARTING -> RUNNING -> STOPPING -> KILLING -> GONE -> RELEASING -> RELEASED -> EXITED
+
+Every phase may be skipped forwards and none is entered twice.  That a guard starts a command at most once is the
+finality on which a release for a frozen supervisor rests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import NamedTuple
+
+from zkleader.core import wire
+from zkleader.core.lease import Instant, Timing
+from zkleader.core.wire import Cause
+
+RELEASE_AT_MOST = 10.0
+"""Seconds that releasing for the supervisor may take: it outlasts a slow server, not an ensemble that is away."""
+
+RELEASE_AT_LEAST = 2.0
+"""Seconds it is given even when the lease is nearly over: time to start an interpreter and connect once."""
+
+KILL_REPEAT_SHORTEST = 0.001
+"""Seconds between the first passes of SIGKILL: a tree that forks while it is searched must be met again at once."""
+
+KILL_REPEAT_LONGEST = 0.25
+"""Seconds between passes later on: what has not gone by then sits in the kernel, and hurrying does not help."""
+
+KILL_REPEAT_FRACTION = 0.05
+"""The interval between passes, as a fraction of the time since the first."""
+
+
+class Phase(Enum):
+    """The guard's one state machine."""
+
+    IDLE = "idle"
+    """Nothing was started yet."""
+    STARTING = "starting"
+    """The command's process exists, and has not been seen to execute the command."""
+    RUNNING = "running"
+    """The command runs, and nobody wants it stopped."""
+    STOPPING = "stopping"
+    """The stop signal was sent."""
+    KILLING = "killing"
+    """SIGKILL was sent, and is repeated until there is proof."""
+    GONE = "gone"
+    """Nothing of a command exists, and nothing will be started any more."""
+    RELEASING = "releasing"
+    """A program releases in the supervisor's place."""
+    RELEASED = "released"
+    """That program has ended; the guard stays for a supervisor that may yet be continued."""
+    EXITED = "exited"
+    """The guard has nothing left to do."""
+
+
+class Supervisor(Enum):
+    """What is known of the other process."""
+
+    ANSWERING = "answering"
+    ABSENT = "absent"
+    """Stopped, or silent for longer than a healthy one would be; it may come back."""
+    GONE = "gone"
+    """Dead, or its end of the socket is; it cannot come back."""
+    DISMISSED_US = "dismissed_us"
+    """It needs us no longer and has released, or will release, itself."""
+
+
+class Limit(NamedTuple):
+    """A deadline: so many seconds ``after`` the instant ``since``, counted as a holder must."""
+
+    since: Instant
+    after: float
+
+    def left(self, now: Instant) -> float:
+        """Seconds that are left; zero or less when it has passed."""
+        return self.after - now.held_since(self.since)
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """Everything that the decisions depend on."""
+
+    timing: Timing
+    phase: Phase = Phase.IDLE
+    supervisor: Supervisor = Supervisor.ANSWERING
+    guid: str | None = None
+    """Of the candidacy that would have to be released; None before there is one."""
+    lease_start: Instant | None = None
+    """When the last renewal that counts was sent; None before a start was asked for."""
+    cause: Cause | None = None
+    """The first cause that was met: the one told."""
+    loss: Cause | None = None
+    """The first cause that ended leadership itself; from then on nothing starts and no renewal counts."""
+    refusal: wire.TooLate | wire.ExecFailed | None = None
+    """Why the command was never executed; told instead of its end."""
+    wait_status: int = 0
+    """The first process's, raw, once it was reaped."""
+    stop_began: Instant | None = None
+    kill_began: Instant | None = None
+    kill_limit: Limit | None = None
+    """The earliest SIGKILL that the causes met so far ask for; the lease's own always holds beside it."""
+    release_limit: Limit | None = None
+
+
+# ---- events: what the supervisor says is an event as it stands, the rest is here
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executed:
+    """The command's process has executed the command."""
+
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotExecuted:
+    """The command's process could not execute the command, or was too late; it ends without having done anything."""
+
+    refusal: wire.TooLate | wire.ExecFailed
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstReaped:
+    """The command's first process was reaped.  ``alone``: nothing else was found, so there is nobody to stop."""
+
+    wait_status: int
+    alone: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeGone:
+    """Proof, not absence of evidence: nothing of the command exists.  The counts are for the report."""
+
+    signalled: int
+    killed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """Time has passed, and everything that had arrived before was handed in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisorAbsent:
+    """The supervisor is stopped, or was silent for longer than a healthy one would be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisorSilent:
+    """The supervisor was silent for so long that it holds up the election, and it is not merely stopped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisorGone:
+    """The supervisor is dead, or its end of the socket is closed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseEnded:
+    """The program that releases for the supervisor has ended, or could not be started."""
+
+
+Event = (
+    wire.Message
+    | Executed
+    | NotExecuted
+    | FirstReaped
+    | TreeGone
+    | Tick
+    | SupervisorAbsent
+    | SupervisorSilent
+    | SupervisorGone
+    | ReleaseEnded
+)
+
+
+# ---- actions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spawn:
+    """Fork and execute the command with this added to its environment."""
+
+    lease_start: Instant
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendStopSignal:
+    """Send the stop signal, and SIGCONT, to everything of the command."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForwardSignal:
+    """Send a signal to the command's first process or to its group, if it has not been reaped."""
+
+    signal: int
+    to_group: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kill:
+    """One more pass of SIGKILL over everything of the command."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Tell the supervisor."""
+
+    message: wire.Message
+
+
+@dataclass(frozen=True, kw_only=True)
+class KillSupervisor:
+    """SIGKILL the supervisor."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseForSupervisor:
+    """Start the program that releases the lease, or deletes the candidate, of this guid."""
+
+    guid: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbandonRelease:
+    """SIGKILL that program: it has had its time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exit:
+    """The guard ends."""
+
+
+Action = (
+    Spawn
+    | SendStopSignal
+    | ForwardSignal
+    | Kill
+    | Report
+    | KillSupervisor
+    | ReleaseForSupervisor
+    | AbandonRelease
+    | Exit
+)
+
+Outcome = tuple[State, tuple[Action, ...]]
+
+COMMAND_EXISTS = (Phase.STARTING, Phase.RUNNING, Phase.STOPPING, Phase.KILLING)
+"""The phases in which something of the command may exist."""
+
+
+def step(state: State, event: Event, now: Instant) -> Outcome:
+    """Return the state after an event and what is to be done, in this order.
+
+    Deadlines are looked at on Tick alone.  The loop hands in everything that has arrived before it ticks, so a renewal
+    that waits in the socket is counted before a deadline that it moves is judged.
+    """
+    if isinstance(event, wire.Message):
+        state, actions = _hear(state, event, now)
+    else:
+        state, actions = _notice(state, event, now)
+    state, last = _conclude(state, now)
+    return state, (*actions, *last)
+
+
+def due_in(state: State, now: Instant) -> float | None:
+    """Return in how many seconds a Tick will change something, zero if it would already, None if never."""
+    limits: list[float] = []
+    if state.phase in COMMAND_EXISTS and state.loss is None:
+        limits.append(_stop_limit(state).left(now))
+    if state.phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
+        limits.append(_kill_in(state, now))
+    if state.phase is Phase.KILLING and state.kill_began is not None:
+        elapsed = now.held_since(state.kill_began)
+        limits.append(min(KILL_REPEAT_LONGEST, max(KILL_REPEAT_SHORTEST, KILL_REPEAT_FRACTION * elapsed)))
+    if state.phase is Phase.RELEASING and state.release_limit is not None:
+        limits.append(state.release_limit.left(now))
+    return max(0.0, min(limits)) if limits else None
+
+
+def _hear(state: State, message: wire.Message, now: Instant) -> Outcome:
+    """Take what the supervisor says."""
+    if state.supervisor is Supervisor.ABSENT:
+        state = replace(state, supervisor=Supervisor.ANSWERING)
+    match message:
+        case wire.Beat(number=number):
+            return state, (Report(message=wire.BeatAnswer(number=number)),)
+        case wire.Candidacy(guid=guid):
+            return replace(state, guid=guid), ()
+        case wire.Start():
+            return _start(state, message, now)
+        case wire.Extend(lease_start=lease_start):
+            return _extend(state, lease_start), ()
+        case wire.Stop(cause=cause):
+            if state.phase in COMMAND_EXISTS:
+                return _stop(state, cause, now)
+            # A loss that is told before the start that it makes void: that start must not happen.
+            return replace(state, loss=_first_loss(state, cause)), ()
+        case wire.KillNow():
+            return _kill_now(state, now)
+        case wire.Forward(signal=signal, to_group=to_group):
+            running = state.phase in (Phase.RUNNING, Phase.STOPPING)
+            return state, (ForwardSignal(signal=signal, to_group=to_group),) if running else ()
+        case wire.Dismiss():
+            dismissed = replace(state, supervisor=Supervisor.DISMISSED_US)
+            # Nobody should dismiss the guard of a running command.  If it happens, that is a supervisor that is gone.
+            return _stop(dismissed, Cause.SUPERVISOR_GONE, now) if state.phase in COMMAND_EXISTS else (dismissed, ())
+        case _:
+            raise wire.MalformedMessageError(f"the supervisor does not say {type(message).__name__}")
+
+
+def _notice(state: State, event: Event, now: Instant) -> Outcome:
+    """Take what the loop has found out by itself."""
+    match event:
+        case Executed(pid=pid):
+            phase = Phase.RUNNING if state.phase is Phase.STARTING else state.phase
+            return replace(state, phase=phase), (Report(message=wire.Started(pid=pid)),)
+        case NotExecuted(refusal=refusal):
+            if state.phase is not Phase.STARTING:
+                # Stopping was told, so its end is told too; whether it would have executed no longer matters.
+                return state, ()
+            late = _first_loss(state, Cause.DEADLINE) if isinstance(refusal, wire.TooLate) else state.loss
+            state = replace(state, refusal=refusal, loss=late, kill_began=now, phase=Phase.KILLING)
+            return state, (Kill(),)
+        case FirstReaped():
+            return _first_reaped(state, event, now)
+        case TreeGone():
+            return _tree_gone(state, event, now)
+        case Tick():
+            return _tick(state, now)
+        case SupervisorAbsent():
+            absent = state.supervisor is Supervisor.ANSWERING
+            return replace(state, supervisor=Supervisor.ABSENT if absent else state.supervisor), ()
+        case SupervisorSilent():
+            stopping, actions = (
+                _stop(state, Cause.SUPERVISOR_GONE, now) if state.phase in COMMAND_EXISTS else (state, ())
+            )
+            return stopping, (KillSupervisor(), *actions)
+        case SupervisorGone():
+            if state.supervisor is not Supervisor.DISMISSED_US:
+                state = replace(state, supervisor=Supervisor.GONE)
+            return _stop(state, Cause.SUPERVISOR_GONE, now) if state.phase in COMMAND_EXISTS else (state, ())
+        case ReleaseEnded():
+            return replace(state, phase=Phase.RELEASED), ()
+        case _:
+            raise TypeError(f"no event: {event!r}")
+
+
+def _start(state: State, message: wire.Start, now: Instant) -> Outcome:
+    """Start the command, unless it is too late or anything has ended before."""
+    if state.phase in COMMAND_EXISTS:
+        # A second start would say of a living command that it is not there, whatever were answered.
+        return state, ()
+    limit = Limit(message.lease_start, state.timing.stop_after)
+    final = state.loss is not None or state.supervisor is not Supervisor.ANSWERING
+    if state.phase is not Phase.IDLE or final:
+        return state, (Report(message=wire.TooLate()),)
+    state = replace(state, lease_start=message.lease_start)
+    if limit.left(now) <= 0:
+        # The lease that this guard was kept for is over before it began: the guard is used up.
+        state = replace(state, phase=Phase.GONE, cause=Cause.DEADLINE, loss=Cause.DEADLINE)
+        return state, (Report(message=wire.TooLate()),)
+    spawn = Spawn(lease_start=message.lease_start, environment=message.environment)
+    return replace(state, phase=Phase.STARTING), (spawn,)
+
+
+def _extend(state: State, lease_start: Instant) -> State:
+    """Count a renewal, unless leadership is over or the lease would move backwards."""
+    # Finality: what was lost stays lost, or a release for a frozen supervisor would not be safe.
+    if state.loss is not None or state.lease_start is None or state.phase not in COMMAND_EXISTS:
+        return state
+    # Confirmations of an attempt in doubt may arrive after that of a later one.  A lease only moves forwards, on
+    # both clocks: taking one that is later on one of them alone would shorten what the other has promised.
+    if lease_start.raw <= state.lease_start.raw or lease_start.boottime <= state.lease_start.boottime:
+        return state
+    return replace(state, lease_start=lease_start)
+
+
+def _stop(state: State, cause: Cause, now: Instant) -> Outcome:
+    """Begin to stop for a cause, or bring SIGKILL forward if stopping has begun already."""
+    patience = state.timing.stop_timeout if cause is Cause.ASKED else state.timing.grace
+    limit = Limit(now, patience)
+    if state.kill_limit is not None and state.kill_limit.left(now) <= limit.left(now):
+        limit = state.kill_limit
+    first_loss = _first_loss(state, cause)
+    state = replace(state, kill_limit=limit, loss=first_loss)
+    if state.phase is Phase.KILLING:
+        return state, ()
+    told: tuple[Action, ...] = ()
+    starting = state.phase is Phase.STARTING
+    begins = state.phase in (Phase.STARTING, Phase.RUNNING)
+    if begins:
+        state = replace(state, phase=Phase.STOPPING, cause=cause, stop_began=now)
+        told = (Report(message=wire.Stopping(cause=cause)),)
+    # A process that has not executed the command has nothing to put in order, and a stop signal might meet it between
+    # two dispositions; SIGKILL cannot be lost.
+    if starting or _kill_in(state, now) <= 0:
+        return replace(state, phase=Phase.KILLING, kill_began=now), (*told, Kill())
+    return state, (*told, SendStopSignal()) if begins else ()
+
+
+def _kill_now(state: State, now: Instant) -> Outcome:
+    """SIGKILL without waiting, as one who asks twice wants it."""
+    if state.phase not in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
+        return state, ()
+    told: tuple[Action, ...] = ()
+    if state.phase is not Phase.STOPPING:
+        state = replace(state, cause=Cause.ASKED, stop_began=now)
+        told = (Report(message=wire.Stopping(cause=Cause.ASKED)),)
+    return replace(state, phase=Phase.KILLING, kill_began=now), (*told, Kill())
+
+
+def _tick(state: State, now: Instant) -> Outcome:
+    """Judge every deadline."""
+    actions: tuple[Action, ...] = ()
+    if state.phase in COMMAND_EXISTS and state.loss is None and _stop_limit(state).left(now) <= 0:
+        state, actions = _stop(state, Cause.DEADLINE, now)
+    if state.phase is Phase.STOPPING and _kill_in(state, now) <= 0:
+        state = replace(state, phase=Phase.KILLING, kill_began=now)
+        actions = (*actions, Kill())
+    elif state.phase is Phase.KILLING and Kill() not in actions:
+        actions = (*actions, Kill())
+    if state.phase is Phase.RELEASING and state.release_limit is not None and state.release_limit.left(now) <= 0:
+        actions = (*actions, AbandonRelease())
+    return state, actions
+
+
+def _first_reaped(state: State, event: FirstReaped, now: Instant) -> Outcome:
+    """Note the status; what the first process has left behind is stopped."""
+    state = replace(state, wait_status=event.wait_status)
+    if state.refusal is not None:
+        return state, ()
+    told = Report(message=wire.FirstEnded(wait_status=event.wait_status))
+    if state.phase is Phase.RUNNING and not event.alone:
+        stopping, actions = _stop(state, Cause.ENDED, now)
+        return stopping, (told, *actions)
+    return state, (told,)
+
+
+def _tree_gone(state: State, event: TreeGone, now: Instant) -> Outcome:
+    """Tell of the end, with what the proof and the clocks say about it."""
+    if state.phase not in COMMAND_EXISTS or state.lease_start is None:
+        return state, ()
+    cause = state.cause or Cause.ENDED
+    if state.refusal is not None:
+        return replace(state, phase=Phase.GONE, cause=cause), (Report(message=state.refusal),)
+    began = state.stop_began or now
+    gone = wire.Gone(
+        cause=cause,
+        wait_status=state.wait_status,
+        in_time=now.held_since(state.lease_start) <= state.timing.gone_after,
+        signalled=event.signalled,
+        killed=event.killed,
+        kill_began_after=state.kill_began.held_since(began) if state.kill_began is not None else 0.0,
+        gone_after=now.held_since(began),
+    )
+    return replace(state, phase=Phase.GONE, cause=cause), (Report(message=gone),)
+
+
+def _conclude(state: State, now: Instant) -> Outcome:
+    """Once nothing of a command exists: release for a supervisor that cannot, and end when nobody needs us."""
+    if state.phase in (Phase.IDLE, Phase.GONE) and state.guid is not None:
+        # Only what was lost is released for a supervisor that may come back: everything else it still wants to
+        # release itself, and it could not tell our release from a thief's.
+        lost_by_absent = state.phase is Phase.GONE and state.loss is not None
+        absent = state.supervisor is Supervisor.ABSENT and lost_by_absent
+        if state.supervisor is Supervisor.GONE or absent:
+            left = RELEASE_AT_MOST
+            if state.lease_start is not None:
+                left = state.timing.lease - now.held_since(state.lease_start)
+            limit = Limit(now, min(RELEASE_AT_MOST, max(RELEASE_AT_LEAST, left)))
+            state = replace(state, phase=Phase.RELEASING, release_limit=limit)
+            return state, (ReleaseForSupervisor(guid=state.guid or ""),)
+    nobody = state.supervisor in (Supervisor.GONE, Supervisor.DISMISSED_US)
+    if nobody and state.phase in (Phase.IDLE, Phase.GONE, Phase.RELEASED):
+        return replace(state, phase=Phase.EXITED), (Exit(),)
+    return state, ()
+
+
+def _first_loss(state: State, cause: Cause) -> Cause | None:
+    return state.loss or (cause if cause.is_final_loss else None)
+
+
+def _stop_limit(state: State) -> Limit:
+    assert state.lease_start is not None, "a command exists only under a lease"
+    return Limit(state.lease_start, state.timing.stop_after)
+
+
+def _kill_in(state: State, now: Instant) -> float:
+    """Seconds until SIGKILL: what the causes ask for, and never past the lease's own."""
+    assert state.lease_start is not None, "a command exists only under a lease"
+    lease = Limit(state.lease_start, state.timing.kill_after).left(now)
+    return min(lease, state.kill_limit.left(now)) if state.kill_limit is not None else lease

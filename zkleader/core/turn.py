@@ -1,0 +1,247 @@
+"""The state of a candidacy, and one turn of it: the bookkeeping that every phase shares.
+
+A turn works on a copy of the state and collects actions; ``candidacy.step`` hands both back.  Requests are sent when
+they are *due*, and there is at most one in flight for each purpose, so at most one write to the lease record.  Which
+reads are due is all that has to be remembered about watches, reconnects and lost answers: whatever may have changed
+is due again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+from zkleader.core import queue
+from zkleader.core.actions import Action, End, Finish, Outcome, Request, Send, Tell
+from zkleader.core.chain import Attempt, Chain
+from zkleader.core.lease import Instant, Timing
+from zkleader.core.records import Identity, LeaseRecord, NewerFormat, Stat, Unreadable
+
+
+class Phase(Enum):
+    """Where a candidacy stands."""
+
+    JOINING = "joining"
+    """No candidate of ours is known to exist."""
+    WAITING = "waiting"
+    """In the queue; claiming when first in it and the record allows."""
+    LEADING = "leading"
+    """The lease is held and the command was started."""
+    STOPPING = "stopping"
+    """The command is being stopped; nothing is started any more."""
+    RELEASING = "releasing"
+    """Nothing of the command is left (or it never ran); the record may still be ours."""
+    LEAVING = "leaving"
+    """Nothing is left to do but to close the session, which takes a connection."""
+    ENDED = "ended"
+
+
+class Link(Enum):
+    """The connection as the candidacy knows it."""
+
+    NONE = "none"
+    """Never connected."""
+    UP = "up"
+    DOWN = "down"
+    OVER = "over"
+    """The session is lost; there will be no other in this candidacy."""
+
+
+class Purpose(Enum):
+    """What a request is for; at most one of each is in flight."""
+
+    SYNC = "sync"
+    MAKE = "make"
+    """Create the election, its record, or an ancestor."""
+    CREATE = "create"
+    """Create the candidate."""
+    PRUNE = "prune"
+    """Delete a candidate of ours too many."""
+    LIST = "list"
+    OWN = "own"
+    """Read and watch our own candidate."""
+    AHEAD = "ahead"
+    """Read and watch the predecessor."""
+    RECORD = "record"
+    WRITE = "write"
+    """Claim, renewal or release: the compare-and-set writes."""
+
+
+AFTER_CONNECTING = frozenset({Purpose.SYNC, Purpose.LIST, Purpose.OWN, Purpose.AHEAD, Purpose.RECORD})
+"""Watches are gone and anything may have changed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What the user wants.  ``wait`` and ``connect_timeout`` in seconds, ``election`` with chroot."""
+
+    election: str
+    identity: Identity
+    timing: Timing
+    connect_timeout: float
+    wait: float | None = None
+    """How long to wait for candidates ahead: None for ever, 0 not at all."""
+
+    @property
+    def record_path(self) -> str:
+        """The path of the lease record (slot 0)."""
+        return f"{self.election}/{queue.RECORD_PREFIX}0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """The present version of the record, and when an answer first showed it to this process."""
+
+    czxid: int
+    version: int
+    since: Instant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What outlives a candidacy."""
+
+    began: Instant
+    reached: bool = False
+    """ZooKeeper has answered at least once."""
+    election_seen: bool = False
+    """The election has existed: if it does no more, somebody may lead it who is just being told."""
+    sight: Sight | None = None
+    led: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """The record as last read or written."""
+
+    record: LeaseRecord | Unreadable | NewerFormat
+    stat: Stat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flight:
+    """A request without an answer.  ``attempt`` and ``record``: what a WRITE wants to make of the lease record."""
+
+    number: int
+    sent: Instant
+    request: Request
+    attempt: Attempt | None = None
+    record: LeaseRecord | None = None
+
+
+@dataclass(kw_only=True)
+class State:
+    """A candidacy.  Only a turn changes it, and only its own copy."""
+
+    rules: Rules
+    guid: str
+    memory: Memory
+    chain: Chain
+    phase: Phase = Phase.JOINING
+    link: Link = Link.NONE
+    granted: float | None = None
+    """The session timeout that ZooKeeper granted, in seconds."""
+    flights: dict[Purpose, Flight] = field(default_factory=dict)
+    due: frozenset[Purpose] = frozenset({Purpose.CREATE})
+    last_number: int = 0
+    own: str | None = None
+    """The name of our candidate."""
+    names: tuple[str, ...] | None = None
+    """The children of the election as last listed."""
+    watched: str | None = None
+    """The predecessor on which our watch stands."""
+    told: tuple[object, ...] = ()
+    """The place in the queue that the log was last told."""
+    missing: tuple[str, ...] = ()
+    """Ancestors of the election that have to be made, the next one last."""
+    seen: Seen | None = None
+    last_write: Instant | None = None
+    """When the last claim or renewal was sent."""
+    since: Instant | None = None
+    """When the link went down, or leaving began."""
+    loss: str = ""
+    """Why leadership is over; empty while the lease is healthy."""
+    asked_by: int = 0
+    """The signal by which the user asked us to stop the command."""
+    outcome: Outcome | None = None
+
+    @property
+    def place(self) -> queue.Place | None:
+        """Our place in the queue as last listed."""
+        if self.own is None or self.names is None:
+            return None
+        return queue.place_of(self.own, self.names)
+
+    @property
+    def own_path(self) -> str:
+        """The path of our candidate."""
+        assert self.own is not None
+        return f"{self.rules.election}/{self.own}"
+
+
+class Turn:
+    """One turn: a copy of the state, the instant, and the actions so far."""
+
+    def __init__(self, state: State, now: Instant) -> None:
+        self.state = replace(state, flights=dict(state.flights))
+        self.now = now
+        self.actions: list[Action] = []
+
+    def tell(self, event: str, level: str = "info", **facts: Any) -> None:
+        """Log an event."""
+        self.actions.append(Tell(level=level, event=event, facts=facts))
+
+    def is_idle(self, *purposes: Purpose) -> bool:
+        """Whether none of the purposes is due or in flight."""
+        return not any(purpose in self.state.due or purpose in self.state.flights for purpose in purposes)
+
+    def want(self, *purposes: Purpose) -> None:
+        """Make requests due."""
+        self.state.due |= set(purposes)
+
+    def is_wanted(self, purpose: Purpose) -> bool:
+        """Whether a request is due and none of its purpose is in flight."""
+        return purpose in self.state.due and purpose not in self.state.flights
+
+    def send(
+        self,
+        purpose: Purpose,
+        request: Request,
+        *,
+        attempt: Attempt | None = None,
+        record: LeaseRecord | None = None,
+    ) -> None:
+        """Send a request; it is no longer due."""
+        assert purpose not in self.state.flights
+        self.state.last_number += 1
+        flight = Flight(number=self.state.last_number, sent=self.now, request=request, attempt=attempt, record=record)
+        self.state.flights[purpose] = flight
+        self.state.due -= {purpose}
+        self.actions.append(Send(number=flight.number, request=request))
+
+    def remember(self, **changes: Any) -> None:
+        """Change what outlives this candidacy."""
+        self.state.memory = replace(self.state.memory, **changes)
+
+    def leave(self, outcome: Outcome) -> None:
+        """End without ever having run the command (again)."""
+        self.state.outcome = outcome
+        self.state.since = self.now
+        # A claim that is under way may yet be applied: it is then released, or the next in line would have to wait
+        # out a lease under which nothing ever ran.
+        if self.state.link is not Link.OVER and self.state.chain.doubts:
+            self.state.phase = Phase.RELEASING
+            self.want(Purpose.RECORD)
+        else:
+            self.state.phase = Phase.LEAVING
+
+    def refuse(self, end: End, reason: str) -> None:
+        """Leave because of what ZooKeeper said or what stands in it."""
+        self.leave(Outcome(end=end, reason=reason))
+
+    def finish(self) -> None:
+        """The candidacy is over."""
+        assert self.state.outcome is not None
+        self.state.phase = Phase.ENDED
+        self.actions.append(Finish(outcome=self.state.outcome))

@@ -1,0 +1,15 @@
+"""Raw wait statuses (``waitpid``'s), decoded the way shells tell them."""
+
+from __future__ import annotations
+
+
+def signal_of(wait_status: int) -> int | None:
+    """Return the signal that ended the process, or None if it ended by itself."""
+    number = wait_status & 0x7F
+    return number or None
+
+
+def exit_status_of(wait_status: int) -> int:
+    """Return the exit status, or 128 + n for a process that signal n ended."""
+    number = signal_of(wait_status)
+    return (wait_status >> 8) & 0xFF if number is None else 128 + number

@@ -1,0 +1,213 @@
+"""What supervisor and guard say to each other: frozen messages, and their form as bytes.
+
+One message is one packet of a SOCK_SEQPACKET pair, JSON, an object whose ``type`` names the class.  Both sides are the
+same installed version (the supervisor executes the guard from its own files), so the form carries no version of its
+own.  This module does not know sockets, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import Any
+
+from zkleader.core.lease import Instant
+
+MAX_BYTES = 65536
+"""No message is longer; what may be longer (command line, environment) goes through a memory file at the start."""
+
+
+class MalformedMessageError(ValueError):
+    """The bytes are no message of ours: the other side is not what it should be."""
+
+
+class Cause(Enum):
+    """Why the guard stops the command.  The first that it meets is the one told."""
+
+    ENDED = "ended"
+    """The command's first process ended by itself; what it left behind is stopped."""
+    ASKED = "asked"
+    """The user asked for it while the lease is healthy; renewing goes on."""
+    LOSS = "loss"
+    """The supervisor was told for certain that leadership is over."""
+    DEADLINE = "deadline"
+    """No renewal came in time."""
+    SUPERVISOR_GONE = "supervisor_gone"
+    """The supervisor died, or was silent for so long that it was killed."""
+
+    @property
+    def is_final_loss(self) -> bool:
+        """Whether leadership itself is over, so that the lease will not be renewed while stopping."""
+        return self in (Cause.LOSS, Cause.DEADLINE, Cause.SUPERVISOR_GONE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """Base of all messages."""
+
+
+# ---- supervisor to guard
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beat(Message):
+    """Sign of life; the guard answers with the same number."""
+
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidacy(Message):
+    """A candidacy begins: what has to be released or deleted for us, should we die, bears this guid."""
+
+    guid: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start(Message):
+    """Start the command under a lease confirmed as from ``lease_start``; ``environment`` is added to its own."""
+
+    lease_start: Instant
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extend(Message):
+    """A renewal sent at ``lease_start`` was confirmed."""
+
+    lease_start: Instant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop(Message):
+    """Stop the command: ``cause`` is ASKED (SIGKILL after the stop timeout) or LOSS (after grace)."""
+
+    cause: Cause
+
+
+@dataclass(frozen=True, kw_only=True)
+class KillNow(Message):
+    """Asked twice: SIGKILL without waiting any longer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forward(Message):
+    """Hand a signal to the command's first process, or to its process group."""
+
+    signal: int
+    to_group: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dismiss(Message):
+    """The supervisor needs the guard no longer; end, and release nothing."""
+
+
+# ---- guard to supervisor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready(Message):
+    """The guard stands.  ``scope`` is how it will kill: ``cgroup`` or ``search``; ``detail`` says which, or why not."""
+
+    pid: int
+    scope: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeatAnswer(Message):
+    """Answer to the beat of the same number."""
+
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started(Message):
+    """The command was executed."""
+
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TooLate(Message):
+    """Not started: the stop signal was already due.  Nothing of the command exists."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecFailed(Message):
+    """The command could not be executed.  Nothing of it exists."""
+
+    errno: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopping(Message):
+    """The guard has begun to stop the command."""
+
+    cause: Cause
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstEnded(Message):
+    """The command's first process ended with this raw wait status; what it left behind may still be there."""
+
+    wait_status: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gone(Message):
+    """Everything of the command is proven gone.
+
+    ``wait_status`` is the first process's, raw; ``in_time``: before the lease's end less the margin; ``signalled`` and
+    ``killed`` count processes that got the stop signal and that were there when SIGKILL began; the durations are in
+    seconds, from the start of stopping to SIGKILL (0 if none was needed) and to the proof.
+    """
+
+    cause: Cause
+    wait_status: int
+    in_time: bool
+    signalled: int
+    killed: int
+    kill_began_after: float
+    gone_after: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note(Message):
+    """Something for the log; ``level`` is ``debug``, ``info``, ``warning`` or ``error``."""
+
+    level: str
+    event: str
+    facts: dict[str, Any]
+
+
+_TYPES: dict[str, type[Message]] = {kind.__name__: kind for kind in Message.__subclasses__()}
+
+
+def encode(message: Message) -> bytes:
+    """Return the packet for a message."""
+    content: dict[str, Any] = {"type": type(message).__name__}
+    for field in fields(message):
+        value = getattr(message, field.name)
+        content[field.name] = value.value if isinstance(value, Cause) else value
+    return json.dumps(content).encode("ascii")
+
+
+def decode(packet: bytes) -> Message:
+    """Return the message that a packet holds.
+
+    Raises:
+        MalformedMessageError: it is not one of ours.
+    """
+    try:
+        content = json.loads(packet)
+        kind = _TYPES[content.pop("type")]
+        if "lease_start" in content:
+            content["lease_start"] = Instant(*content["lease_start"])
+        if "cause" in content:
+            content["cause"] = Cause(content["cause"])
+        return kind(**content)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise MalformedMessageError(f"not a message: {packet[:80]!r}") from error

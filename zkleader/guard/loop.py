@@ -1,0 +1,385 @@
+"""The guard's loop: everything that happens becomes an event for `termination`, every action is performed here.
+
+It owns the descriptors, the order in which news is taken, and the watch over the supervisor.  It must not decide
+anything about the command: that is `core.termination`'s.  It does not promise to survive its own faults: on one it
+kills the command, waits for the proof, says one line and ends.
+
+Single-threaded, so that fork is safe and PDEATHSIG, which is bound to the thread that forked, means the guard's death.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from types import FrameType
+
+from zkleader.core import termination, wire
+from zkleader.core.lease import Instant
+from zkleader.core.termination import Phase
+from zkleader.guard import process_tree, release, spawn, system
+from zkleader.guard.cgroup import Leaf
+from zkleader.guard.channel import Channel
+from zkleader.guard.settings import GuardSettings, Scope
+from zkleader.guard.watch import SupervisorWatch
+
+LONGEST_POLL = 0.25
+"""Seconds; poll() sleeps on CLOCK_MONOTONIC, which stands still during suspend, so a longer sleep would notice the
+resuming too late."""
+
+UNPROVEN_POLL = 0.005
+"""Seconds between looks at a leaf whose last process was reaped: the kernel counts it a little longer."""
+
+IGNORED = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTSTP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGPIPE,
+)
+"""What a careless kill or a terminal sends: the guard ends by its own rules only."""
+
+INTERNAL_ERROR = 70
+"""Our exit status after a fault of our own, as in the supervisor's table."""
+
+STANDARD_ERROR = 2
+
+
+def main(arguments: list[str]) -> int:
+    """Run a guard on the descriptors of its socket, its supervisor's pidfd and its settings; return its exit status."""
+    control, supervisor, packed = (int(argument) for argument in arguments)
+    for fd in (control, supervisor, packed):
+        os.set_inheritable(fd, False)
+    _hold_closed_streams()
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    # They were blocked since before our first instruction; what came meanwhile has just been discarded.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    settings = GuardSettings.from_bytes(system.read_memory_file(packed))
+    sys.path.extend(settings.search_path)
+    system.become_subreaper()
+    guard = Guard(settings, Channel(socket.socket(fileno=control)), supervisor)
+    try:
+        return guard.run()
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the command must not outlive our judgement
+        guard.end_after_fault(error)
+        return INTERNAL_ERROR
+
+
+def _hold_closed_streams() -> None:
+    """Put something under the standard streams that we were started without.
+
+    Else the next descriptor opened would get the number, and a line for standard error would go there.  Closed on exec,
+    so that the command finds them closed as they were.
+    """
+    while True:
+        fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        if fd > STANDARD_ERROR:
+            os.close(fd)
+            return
+
+
+class Guard:
+    """One guard: one tenure, or one wait for it."""
+
+    def __init__(self, settings: GuardSettings, channel: Channel, supervisor: int) -> None:
+        self._settings = settings
+        self._channel = channel
+        self._watch = SupervisorWatch(settings.supervisor_pid, supervisor, settings.timing)
+        self._state = termination.State(timing=settings.timing)
+        self._scope: process_tree.SearchScope
+        self._leaf: Leaf | None
+        self._scope, self._leaf = process_tree.open_scope(
+            settings.supervisor_pid, search_only=settings.scope is Scope.SEARCH
+        )
+        self._starting: spawn.Starting | None = None
+        self._first: int | None = None
+        """The command's first process, until it is reaped: only so long may it be signalled by its number."""
+        self._release: release.Release | None = None
+        self._signalled = 0
+        self._killed = 0
+        self._kill_passes = 0
+        self._refused_told = 0
+        self._supervisor_died = False
+        self._exiting = False
+        self._wake = _wake_on_child()
+        self._poll = select.poll()
+        self._poll.register(self._wake, select.POLLIN)
+        if self._leaf is not None:
+            self._poll.register(self._leaf.events, select.POLLPRI)
+        self._poll.register(supervisor, select.POLLIN)
+
+    def run(self) -> int:
+        """Serve until nobody needs us."""
+        ready = wire.Ready(pid=os.getpid(), scope=self._scope.kind, detail=self._scope.detail)
+        self._channel.send(ready)
+        while not self._exiting:
+            self._wait()
+            # The order matters.  How the start went comes before the end of what was started; everything that the
+            # supervisor has said, renewals above all, before the deadlines that it moves are judged.
+            self._read_start()
+            self._reap()
+            self._hear()
+            self._watch_supervisor()
+            self._handle(termination.Tick())
+            self._prove()
+        self._scope.close()
+        if self._supervisor_died:
+            self._say(self._last_words())
+        return 0
+
+    def end_after_fault(self, error: BaseException) -> None:
+        """Kill the command and wait for the proof, trusting nothing but the scope; then say one line."""
+        fault = f"{type(error).__name__}: {error}".replace("\n", " ")
+        existed = self._first is not None or self._state.phase in termination.COMMAND_EXISTS
+        pause = termination.KILL_REPEAT_SHORTEST
+        while True:
+            self._scope.kill()
+            if self._scope.reap().childless and self._scope.is_unpopulated():
+                break
+            time.sleep(pause)
+            pause = min(2 * pause, termination.KILL_REPEAT_LONGEST)
+        self._scope.close()
+        self._channel.send(wire.Note(level="error", event="guard_failed", facts={"reason": fault}))
+        self._say(f"guard failed: {fault}" + ("; command ended" if existed else ""))
+
+    # ---- news
+
+    def _wait(self) -> None:
+        """Sleep until there is news or something is due."""
+        if not self._channel.closed:
+            events = select.POLLIN | (select.POLLOUT if self._channel.wants_write else 0)
+            self._poll.register(self._channel.fileno(), events)
+        if self._starting is not None:
+            self._poll.register(self._starting.fileno(), select.POLLIN)
+        seconds = self._seconds_to_wait()
+        try:
+            # Rounded up: rounded down it would spin through the last millisecond.
+            ready = self._poll.poll(int(seconds * 1000) + 1 if seconds > 0 else 0)
+        finally:
+            # Its number may be another file's after it was read to its end.
+            if self._starting is not None:
+                self._poll.unregister(self._starting.fileno())
+        if any(fd == self._wake for fd, _ in ready):
+            _drain(self._wake)
+        if self._leaf is not None and any(fd == self._leaf.events for fd, _ in ready):
+            # Reading is what rearms it; what it says is asked for anew where it matters.
+            os.pread(self._leaf.events, 4096, 0)
+        self._channel.flush()
+
+    def _seconds_to_wait(self) -> float:
+        due = termination.due_in(self._state, system.now())
+        waits = [due] if due is not None else []
+        if self._state.phase is not Phase.IDLE:
+            waits.append(LONGEST_POLL)
+        if self._may_be_proven():
+            waits.append(UNPROVEN_POLL)
+        if not self._channel.closed:
+            waits.append(self._watch.seconds_to_wait())
+        return min(waits, default=LONGEST_POLL)
+
+    def _read_start(self) -> None:
+        """Take the news of a start: executed, too late, or refused by the kernel."""
+        verdict = self._starting.read() if self._starting is not None else None
+        if self._starting is None or verdict is None:
+            return
+        pid, self._starting = self._starting.pid, None
+        if verdict.join_errno is not None:
+            self._note("warning", "control_group_not_joined", reason=os.strerror(verdict.join_errno))
+        if verdict.executed:
+            self._handle(termination.Executed(pid=pid))
+        elif verdict.late:
+            self._handle(termination.NotExecuted(refusal=wire.TooLate()))
+        else:
+            self._handle(termination.NotExecuted(refusal=wire.ExecFailed(errno=verdict.exec_errno or 0)))
+
+    def _reap(self) -> None:
+        """Reap what has ended.  Only here, so that a pid not seen here yet is still the process that it was."""
+        for pid, status in self._scope.reap().ended:
+            if pid == self._first:
+                self._first = None
+                # It may have executed and ended since the look before: nobody else writes to the pipe any more.
+                self._read_start()
+                self._handle(termination.FirstReaped(wait_status=status, alone=self._scope.is_alone()))
+            elif self._release is not None and pid == self._release.pid:
+                self._release_ended(released=status == 0)
+
+    def _hear(self) -> None:
+        """Take what the supervisor says, to the end: its last words count even when it is dead."""
+        if self._channel.closed:
+            return
+        self._take(self._channel.receive())
+        if self._channel.closed:
+            self._poll.unregister(self._channel.fileno())
+            self._supervisor_gone()
+
+    def _watch_supervisor(self) -> None:
+        """Notice a supervisor that is dead though its socket is open, absent, or silent."""
+        if self._channel.closed:
+            return
+        if self._watch.is_dead():
+            self._take(self._channel.receive())
+            self._poll.unregister(self._channel.fileno())
+            self._channel.closed = True
+            self._supervisor_gone()
+        elif self._watch.is_silent():
+            self._handle(termination.SupervisorSilent())
+        elif self._state.phase is Phase.GONE and self._watch.is_absent():
+            self._handle(termination.SupervisorAbsent())
+
+    def _take(self, messages: list[wire.Message]) -> None:
+        if messages:
+            self._watch.heard()
+        for message in messages:
+            self._handle(message)
+
+    def _supervisor_gone(self) -> None:
+        self._poll.unregister(self._watch.pidfd)
+        self._supervisor_died = self._state.supervisor is not termination.Supervisor.DISMISSED_US
+        self._handle(termination.SupervisorGone())
+
+    def _may_be_proven(self) -> bool:
+        """Say whether the command's first process is reaped and the rest is not proven gone yet."""
+        return self._state.phase in termination.COMMAND_EXISTS and self._first is None and self._starting is None
+
+    def _prove(self) -> None:
+        """Hand in the proof that everything of the command is gone, as soon as there is one."""
+        if not self._may_be_proven():
+            return
+        reaping = self._scope.reap()
+        if reaping.childless and self._scope.is_unpopulated():
+            self._handle(termination.TreeGone(signalled=self._signalled, killed=self._killed))
+            # Told first: removing the leaf may take its time, and nobody has to wait for it.
+            self._remove_leaf()
+
+    def _remove_leaf(self) -> None:
+        if self._leaf is not None:
+            self._poll.unregister(self._leaf.events)
+            self._leaf = None
+            if not self._scope.close():
+                self._note("warning", "control_group_not_removed", path=self._scope.detail)
+
+    # ---- actions
+
+    def _handle(self, event: termination.Event) -> None:
+        self._state, actions = termination.step(self._state, event, system.now())
+        for action in actions:
+            self._perform(action)
+
+    def _perform(self, action: termination.Action) -> None:
+        match action:
+            case termination.Spawn(lease_start=lease_start, environment=environment):
+                procs = self._leaf.procs if self._leaf is not None else None
+                self._spawn(lease_start, environment, procs)
+            case termination.SendStopSignal():
+                self._signalled = self._scope.send(self._settings.stop_signal, self._first)
+                # A stopped process takes a handled signal only when it is continued.
+                self._scope.send(signal.SIGCONT, self._first)
+                self._tell_refused()
+            case termination.ForwardSignal(signal=number, to_group=to_group):
+                self._forward(number, to_group=to_group)
+            case termination.Kill():
+                met = self._scope.kill()
+                self._kill_passes += 1
+                self._killed = met if self._kill_passes == 1 else self._killed
+                self._tell_refused()
+            case termination.Report(message=message):
+                self._channel.send(message)
+            case termination.KillSupervisor():
+                self._watch.kill()
+            case termination.ReleaseForSupervisor(guid=guid):
+                self._start_release(guid)
+            case termination.AbandonRelease():
+                if self._release is not None:
+                    self._release.abandon()
+            case termination.Exit():
+                self._exiting = True
+
+    def _spawn(self, lease_start: Instant, environment: dict[str, str], procs: int | None) -> None:
+        try:
+            self._starting = spawn.start(self._settings, environment, lease_start, procs)
+        except OSError as error:
+            self._handle(termination.NotExecuted(refusal=wire.ExecFailed(errno=error.errno or 0)))
+        else:
+            self._first = self._starting.pid
+
+    def _forward(self, number: int, *, to_group: bool) -> None:
+        if self._first is None:
+            return
+        try:
+            # Not reaped yet, so neither number can be a stranger's.
+            os.killpg(self._first, number) if to_group else os.kill(self._first, number)
+        except ProcessLookupError:
+            pass
+        except PermissionError:
+            self._note("warning", "signal_refused", processes=1)
+
+    def _tell_refused(self) -> None:
+        refused = len(self._scope.refused)
+        if refused > self._refused_told:
+            self._refused_told = refused
+            self._note("warning", "signal_refused", processes=refused)
+
+    def _start_release(self, guid: str) -> None:
+        try:
+            self._release = release.start(self._settings, guid)
+        except OSError as error:
+            self._note("warning", "release_not_started", reason=error.strerror or str(error))
+            self._handle(termination.ReleaseEnded())
+
+    def _release_ended(self, *, released: bool) -> None:
+        assert self._release is not None, "only a program that was started is reaped"
+        self._release.released = released
+        self._note("info" if released else "warning", "released_for_supervisor", released=released)
+        self._handle(termination.ReleaseEnded())
+
+    # ---- words
+
+    def _note(self, level: str, event: str, **facts: object) -> None:
+        self._channel.send(wire.Note(level=level, event=event, facts=facts))
+
+    def _last_words(self) -> str:
+        if self._state.cause is None:
+            command = "no command was running"
+        else:
+            count = max(self._signalled, self._killed)
+            noun = "process" if count == 1 else "processes"
+            command = f"command ended ({count} {noun}, {self._killed} killed)"
+        if self._release is None:
+            return f"supervisor died: {command}"
+        outcome = "released" if self._release.released else "not released, others wait out its lease"
+        return f"supervisor died: {command} and {outcome}"
+
+    def _say(self, line: str) -> None:
+        """Write one line to standard error, unless that would make us wait."""
+        with contextlib.suppress(OSError):
+            if system.is_ready(STANDARD_ERROR, select.POLLOUT):
+                os.write(STANDARD_ERROR, f"zkleader: {line}\n".encode("utf-8", "replace"))
+
+
+def _wake_on_child() -> int:
+    """Return a descriptor that becomes readable when a child has ended."""
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    # Full means that there is a byte to read, and one is enough.
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, _do_nothing)
+    return reading
+
+
+def _do_nothing(number: int, frame: FrameType | None) -> None:
+    """Stand as a handler: an ignored SIGCHLD would have the kernel reap, and the statuses would be lost."""
+
+
+def _drain(fd: int) -> None:
+    with contextlib.suppress(BlockingIOError):
+        while os.read(fd, 4096):
+            pass

@@ -1,0 +1,108 @@
+"""What a guard is given when it is executed: the command as it will be run, and what releasing for us takes.
+
+It owns the form of that as bytes.  It goes through a memory file, never through arguments or environment, because the
+release information holds secrets.  The form carries no version: both sides are the same installed files.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from zkleader.core.lease import Timing
+
+
+class Scope(Enum):
+    """How the guard may find and kill what belongs to the command."""
+
+    BEST = "best"
+    """By a control group where we may have one, else by searching."""
+    SEARCH = "search"
+    """By searching only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardSettings:
+    """All that a guard needs to know for its one tenure, or its one wait for it."""
+
+    argv: tuple[bytes, ...]
+    """The command's arguments, its own name first."""
+    executable: bytes
+    """The file to execute, resolved before campaigning."""
+    environment: dict[bytes, bytes]
+    """The command's, complete but for what a start adds."""
+    timing: Timing
+    stop_signal: int
+    supervisor_pid: int
+    ignored_signals: tuple[int, ...] = ()
+    """Signals that the supervisor was started with as ignored; the command gets the same."""
+    signal_mask: tuple[int, ...] = ()
+    """Signals that the supervisor was started with as blocked; the command gets the same."""
+    search_path: tuple[str, ...] = ()
+    """Directories to append to the import path, for psutil and for what the release program imports."""
+    release: dict[str, Any] = field(default_factory=dict)
+    """JSON for the release program; the guard adds ``guid`` and ``search_path``."""
+    release_program: str = ""
+    """Its file; the installed one when empty."""
+    scope: Scope = Scope.BEST
+
+    def to_bytes(self) -> bytes:
+        """Return the form that `from_bytes` reads."""
+        content = {
+            "argv": [to_text(argument) for argument in self.argv],
+            "executable": to_text(self.executable),
+            "environment": {to_text(name): to_text(value) for name, value in self.environment.items()},
+            "timing": {
+                "lease": self.timing.lease,
+                "grace": self.timing.grace,
+                "stop_timeout": self.timing.stop_timeout,
+            },
+            "stop_signal": self.stop_signal,
+            "supervisor_pid": self.supervisor_pid,
+            "ignored_signals": self.ignored_signals,
+            "signal_mask": self.signal_mask,
+            "search_path": self.search_path,
+            "release": self.release,
+            "release_program": self.release_program,
+            "scope": self.scope.value,
+        }
+        return json.dumps(content).encode("ascii")
+
+    @classmethod
+    def from_bytes(cls, packed: bytes) -> GuardSettings:
+        """Return what `to_bytes` has packed.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is something else.
+        """
+        content = json.loads(packed)
+        return cls(
+            argv=tuple(to_raw(argument) for argument in content["argv"]),
+            executable=to_raw(content["executable"]),
+            environment={to_raw(name): to_raw(value) for name, value in content["environment"].items()},
+            timing=Timing(**content["timing"]),
+            stop_signal=content["stop_signal"],
+            supervisor_pid=content["supervisor_pid"],
+            ignored_signals=tuple(content["ignored_signals"]),
+            signal_mask=tuple(content["signal_mask"]),
+            search_path=tuple(content["search_path"]),
+            release=content["release"],
+            release_program=content["release_program"],
+            scope=Scope(content["scope"]),
+        )
+
+
+def to_text(raw: bytes) -> str:
+    """Return bytes of any content as text that JSON can carry."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def to_raw(text: str) -> bytes:
+    """Return the bytes behind such a text.
+
+    Not `os.fsencode`: supervisor and guard may differ in their locale (``-I`` ignores ``PYTHONUTF8``), and then one
+    would not give back what the other has taken.
+    """
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,181 @@
+"""How the guard starts the command: fork, put the child into the state that the command expects, execute.
+
+It owns everything between fork and exec, and the pipe that tells how it went.  It must not know what follows from that.
+It does not promise that a command that was executed got far: one killed between the last word and exec looks the same.
+
+The caller is single-threaded, so the child may run Python; no signal is delivered in the child before its dispositions
+are the command's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+from dataclasses import dataclass
+
+from zkleader.core.lease import Instant
+from zkleader.guard import system
+from zkleader.guard.settings import GuardSettings, to_raw
+
+_LATE = b"late\n"
+_NOT_JOINED = b"join "
+_NOT_EXECUTED = b"exec "
+
+SHELL = b"/bin/sh"
+"""Runs a file that is executable and has no format that the kernel knows, as execvp(3) does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """How a start went."""
+
+    late: bool = False
+    """The stop signal was due before exec."""
+    exec_errno: int | None = None
+    """Why exec failed."""
+    join_errno: int | None = None
+    """Why the control group could not be joined; the command runs all the same, and has to be searched for."""
+
+    @property
+    def executed(self) -> bool:
+        """Whether the command was executed."""
+        return not self.late and self.exec_errno is None
+
+
+class Starting:
+    """A child on its way to exec."""
+
+    def __init__(self, pid: int, pipe: int) -> None:
+        self.pid = pid
+        self._pipe = pipe
+        self._said = b""
+
+    def fileno(self) -> int:
+        """Return the descriptor for poll()."""
+        return self._pipe
+
+    def read(self) -> Verdict | None:
+        """Return how it went; None while that is open.  Never waits."""
+        while True:
+            try:
+                part = os.read(self._pipe, 4096)
+            except BlockingIOError:
+                return None
+            if not part:
+                break
+            self._said += part
+        os.close(self._pipe)
+        # End of file without a word: exec has closed the child's end.
+        numbers: dict[bytes, int] = {}
+        for line in self._said.splitlines():
+            for word in (_NOT_JOINED, _NOT_EXECUTED):
+                if line.startswith(word):
+                    numbers[word] = int(line.removeprefix(word))
+        return Verdict(
+            late=_LATE in self._said,
+            exec_errno=numbers.get(_NOT_EXECUTED),
+            join_errno=numbers.get(_NOT_JOINED),
+        )
+
+
+def start(
+    settings: GuardSettings,
+    added: dict[str, str],
+    lease_start: Instant,
+    cgroup_procs: int | None,
+) -> Starting:
+    """Fork a child that executes the command.
+
+    ``added`` goes into its environment; ``cgroup_procs`` is where to join its control group, if it has one.
+
+    Raises:
+        OSError: the fork fails; nothing exists then.
+    """
+    environment = dict(settings.environment)
+    environment.update({to_raw(name): to_raw(value) for name, value in added.items()})
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    guard = os.getpid()
+    # The race: a signal that comes just after fork() would find the guard's dispositions in the child.  Blocked, it
+    # waits until they are the command's.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if pid == 0:
+            # Whatever happens, the child must never return into the guard's code: two guards would follow.
+            try:
+                _become_command(settings, environment, lease_start, cgroup_procs, guard=guard, pipe=writing)
+            finally:
+                os._exit(127)
+    except OSError:
+        os.close(reading)
+        raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(writing)
+    with contextlib.suppress(OSError):
+        # Done on both sides of the fork, as every job control shell does: whoever comes first, a signal to the group
+        # finds it.  In the parent it fails once the child has executed or ended, and then it is no longer needed.
+        os.setpgid(pid, pid)
+    return Starting(pid, reading)
+
+
+def _become_command(
+    settings: GuardSettings,
+    environment: dict[bytes, bytes],
+    lease_start: Instant,
+    cgroup_procs: int | None,
+    *,
+    guard: int,
+    pipe: int,
+) -> None:
+    """Turn the child into the command; return only when that is not possible."""
+    os.setpgid(0, 0)
+    system.set_parent_death_signal(signal.SIGKILL)
+    # The race: the guard may have died before the line above, and then no signal comes.
+    if os.getppid() != guard:
+        return
+    if cgroup_procs is not None:
+        try:
+            os.write(cgroup_procs, b"0")
+        except OSError as error:
+            _say(pipe, _NOT_JOINED, error)
+    _restore_dispositions(frozenset(settings.ignored_signals))
+    signal.pthread_sigmask(signal.SIG_SETMASK, settings.signal_mask)
+    # The race: between the guard's own look at the clock and here the host may have slept.  What is left after this
+    # line is exec itself, and the margin is for that.
+    if system.now().held_since(lease_start) >= settings.timing.stop_after:
+        os.write(pipe, _LATE)
+        return
+    try:
+        _execute(settings, environment)
+    except OSError as error:
+        _say(pipe, _NOT_EXECUTED, error)
+
+
+def _execute(settings: GuardSettings, environment: dict[bytes, bytes]) -> None:
+    try:
+        os.execve(settings.executable, settings.argv, environment)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+        os.execve(SHELL, (SHELL, settings.executable, *settings.argv[1:]), environment)
+
+
+def _restore_dispositions(ignored: frozenset[int]) -> None:
+    """Give every signal the disposition that the supervisor was started with.
+
+    SIGPIPE and SIGXFSZ become default: Python sets them to ignored before its first line, so what they were is not
+    known, and default is what a command can count on.
+    """
+    for number in signal.valid_signals():
+        if number in (signal.SIGKILL, signal.SIGSTOP):
+            continue
+        unknown = number in (signal.SIGPIPE, signal.SIGXFSZ)
+        signal.signal(number, signal.SIG_IGN if number in ignored and not unknown else signal.SIG_DFL)
+
+
+def _say(pipe: int, word: bytes, error: OSError) -> None:
+    os.write(pipe, word + str(error.errno).encode("ascii") + b"\n")

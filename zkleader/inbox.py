@@ -1,0 +1,87 @@
+"""What other threads and signal handlers hand to the main loop.
+
+They only enqueue; the main loop alone takes out and acts, so that no state of ours needs a lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zkleader.core.events import Event
+from zkleader.zk.hosts import Server
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalArrived:
+    """The process was sent a signal."""
+
+    signal: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddressesKnown:
+    """Host names were resolved for a session (``addresses`` may be empty); ``trouble`` says what could not be."""
+
+    session: int
+    addresses: tuple[Server, ...]
+    trouble: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FromSession:
+    """An event of the session with this number: one that was replaced meanwhile no longer counts."""
+
+    session: int
+    event: Event
+
+
+Item = SignalArrived | AddressesKnown | FromSession
+
+
+class Inbox:
+    """A queue that wakes a ``poll``."""
+
+    def __init__(self) -> None:
+        self._items: deque[Item] = deque()
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+
+    def fileno(self) -> int:
+        """Readable when something may be there."""
+        return self._reader.fileno()
+
+    def put(self, item: Item) -> None:
+        """Enqueue, from any thread or a signal handler."""
+        self._items.append(item)
+        # A full socket is fine: then the loop is about to wake anyway.
+        with contextlib.suppress(OSError):
+            self._writer.send(b"\0")
+
+    def drain(self) -> list[Item]:
+        """Return what is there, in order."""
+        with contextlib.suppress(BlockingIOError):
+            while self._reader.recv(4096):
+                pass
+        # Emptied after the socket: what is put between the two is taken now, and its byte wakes us once for nothing.
+        items = []
+        while self._items:
+            items.append(self._items.popleft())
+        return items
+
+    def take_signals(self, signals: tuple[int, ...]) -> None:
+        """Let these signals be enqueued from now on."""
+        # Python runs handlers between two instructions of the main thread; a poll that has not begun yet would not
+        # notice, so the interpreter itself also writes a byte at the moment of the signal.
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for number in signals:
+            signal.signal(number, self._enqueuer(number))
+
+    def _enqueuer(self, number: int) -> Callable[[int, object], None]:
+        item = SignalArrived(signal=number)
+        return lambda _number, _frame: self.put(item)

@@ -1,0 +1,186 @@
+"""The log: events with facts, on standard error, written by a thread of its own.
+
+Nothing that is logged may block or disturb the supervisor: events pass a bounded queue, what does not fit is counted and
+told later; a standard error that cannot be written to is given up for that line.  structlog is imported by
+the writer only, and only when there is something to write: a healthy job under cron needs none of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+_QUEUE_SIZE = 1000
+"""Lines that may wait for a standard error that is slow."""
+
+_WRITE_PATIENCE = 1.0
+"""Seconds for which a line waits for a standard error that takes none, where that is non-blocking."""
+
+_START_PATIENCE = 0.5
+"""Seconds for which lines wait for `hurry`, so that importing structlog does not delay the start of the command."""
+
+_RANKS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_JOURNAL_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}
+
+Renderer = Callable[[Any, str, dict[str, Any]], Any]
+
+
+class Format(Enum):
+    """How lines look."""
+
+    CONSOLE = "console"
+    JSON = "json"
+    LOGFMT = "logfmt"
+
+
+class Loudness(Enum):
+    """Which events are written; the value is the least of them."""
+
+    QUIET = "error"
+    CRON = "warning"
+    NORMAL = "info"
+    VERBOSE = "debug"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    level: str
+    event: str
+    at: float
+    facts: dict[str, Any] = field(default_factory=dict)
+    is_plain: bool = False
+
+
+_END = _Line(level="debug", event="", at=0.0)
+
+
+def is_journal(descriptor: int) -> bool:
+    """Whether the journal reads this descriptor (systemd says which in JOURNAL_STREAM)."""
+    try:
+        stat = os.fstat(descriptor)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{stat.st_dev}:{stat.st_ino}"
+
+
+def default_loudness(descriptor: int = 2) -> Loudness:
+    """Return what suits the place: all changes of state where somebody looks, else only what is wrong."""
+    is_watched = is_journal(descriptor) or "INVOCATION_ID" in os.environ or os.isatty(descriptor)
+    return Loudness.NORMAL if is_watched else Loudness.CRON
+
+
+def default_format(descriptor: int = 2) -> Format:
+    """Return what suits the place."""
+    return Format.CONSOLE if os.isatty(descriptor) else Format.LOGFMT
+
+
+class Log:
+    """Takes events from the main thread."""
+
+    def __init__(self, form: Format, loudness: Loudness, descriptor: int = 2) -> None:
+        self._form = form
+        self._least = _RANKS[loudness.value]
+        self._descriptor = descriptor
+        self._is_journal = is_journal(descriptor)
+        self._lines: queue.Queue[_Line] = queue.Queue(_QUEUE_SIZE)
+        self._dropped = 0
+        self._hurry = threading.Event()
+        self._writer: threading.Thread | None = None
+        self._bound: dict[str, Any] = {}
+
+    def bind(self, **facts: Any) -> None:
+        """Add facts to every line from now on."""
+        self._bound |= facts
+
+    def event(self, level: str, event: str, **facts: Any) -> None:
+        """Log an event; ``level`` is debug, info, warning or error.  Never waits."""
+        if _RANKS[level] >= self._least:
+            self._put(_Line(level=level, event=event, at=time.time(), facts=self._bound | facts))
+
+    def say(self, text: str) -> None:
+        """Write ``zkleader: <text>``, whatever the loudness: what ends us is always told."""
+        self._put(_Line(level="error", event=f"zkleader: {text}", at=time.time(), is_plain=True))
+
+    def hurry(self) -> None:
+        """Let the writer begin: the command runs, or is not about to."""
+        self._hurry.set()
+
+    def close(self, within: float) -> None:
+        """Write what is waiting, for so many seconds at the most."""
+        if self._writer is None:
+            return
+        self._hurry.set()
+        with contextlib.suppress(queue.Full):
+            self._lines.put(_END, timeout=within)
+        self._writer.join(within)
+
+    def _put(self, line: _Line) -> None:
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self._dropped += 1
+            return
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._write_all, daemon=True, name="log")
+            self._writer.start()
+
+    def _write_all(self) -> None:
+        self._hurry.wait(_START_PATIENCE)
+        renderer: Renderer | None = None
+        while (line := self._lines.get()) is not _END:
+            if self._dropped:
+                count, self._dropped = self._dropped, 0
+                line = _Line(level=line.level, event=line.event, at=line.at, facts=line.facts | {"dropped": count})
+            if line.is_plain:
+                self._write(line, line.event)
+                continue
+            renderer = renderer or _renderer(self._form, self._descriptor)
+            self._write(line, self._render(renderer, line))
+
+    def _render(self, renderer: Renderer, line: _Line) -> str:
+        content: dict[str, Any] = {"timestamp": _stamp(line.at), "level": line.level, "event": line.event} | line.facts
+        return str(renderer(None, line.level, content))
+
+    def _write(self, line: _Line, text: str) -> None:
+        one_line = text.replace("\n", "\\n")
+        prefix = f"<{_JOURNAL_PRIORITIES[line.level]}>" if self._is_journal else ""
+        rest = f"{prefix}{one_line}\n".encode("utf-8", "backslashreplace")
+        with contextlib.suppress(OSError):  # EPIPE, a full disk: the line is lost, the command is not disturbed
+            while rest:
+                try:
+                    rest = rest[os.write(self._descriptor, rest) :]
+                except BlockingIOError:
+                    if not select.select([], [self._descriptor], [], _WRITE_PATIENCE)[1]:
+                        return
+
+
+def _renderer(form: Format, descriptor: int) -> Renderer:
+    import structlog  # noqa: PLC0415 # it takes as long to import as everything else together
+
+    if form is Format.JSON:
+        return structlog.processors.JSONRenderer()
+    if form is Format.LOGFMT:
+        return structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False)
+    has_colors = os.isatty(descriptor) and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return structlog.dev.ConsoleRenderer(colors=has_colors, pad_event_to=20)
+
+
+def _stamp(at: float) -> str:
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+    return f"{whole}.{int(at % 1 * 1000):03d}Z"
+
+
+def say_at_once(text: str) -> None:
+    """Write one line before there is a log."""
+    with contextlib.suppress(OSError, AttributeError, ValueError):  # standard error may be closed, or full
+        sys.stderr.write(f"zkleader: {text}\n")
+        sys.stderr.flush()

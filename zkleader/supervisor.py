@@ -1,0 +1,464 @@
+"""The supervisor: the process that users know, and its one loop.
+
+News from ZooKeeper, from the guard and from signals is queued by whoever learns it, taken out here, handed to
+``candidacy.step``, and what that wants is performed.  The supervisor decides nothing about leadership; what it does
+decide, because the core cannot, is when the guard has failed: then it ends the command itself.
+
+It does not promise to act in time by itself: should it be frozen or killed, the guard has the deadlines.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zkleader import __version__
+from zkleader.config import Config, OnLoss, show, tightness
+from zkleader.core import candidacy, wait_status, wire
+from zkleader.core.actions import (
+    Action,
+    DropConnection,
+    End,
+    ExtendLease,
+    Finish,
+    KillCommand,
+    Outcome,
+    Send,
+    StartCommand,
+    StopCommand,
+    Tell,
+)
+from zkleader.core.events import (
+    CommandFailed,
+    CommandGone,
+    CommandStarted,
+    CommandStopping,
+    CommandTooLate,
+    Connected,
+    Event,
+    GuardFailed,
+    LeaveAsked,
+    Tick,
+)
+from zkleader.core.lease import Instant
+from zkleader.core.records import Identity
+from zkleader.core.turn import Memory, Phase, Rules, State
+from zkleader.guard import system
+from zkleader.guard.handle import GuardGoneError, GuardHandle, end_everything
+from zkleader.guard.process_tree import Noted
+from zkleader.guard.settings import GuardSettings
+from zkleader.inbox import AddressesKnown, FromSession, Inbox, Item, SignalArrived
+from zkleader.log import Log
+from zkleader.zk import hosts
+
+if TYPE_CHECKING:
+    from zkleader.zk.session import Session
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+
+TO_LEAVE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""While waiting these leave the queue."""
+TO_STOP = (signal.SIGTERM, signal.SIGINT)
+"""While leading these stop the command in order."""
+TO_FORWARD = (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
+"""While leading these are the command's."""
+TAKEN = tuple(dict.fromkeys((*TO_LEAVE, *TO_FORWARD)))
+
+DEFAULT_TICK = 2.0
+"""Seconds of ZooKeeper's tick unless configured; a session may expire that much later than it says, or, seen from a
+client whose last touch was a reply to a tick, earlier.  Only the figure that is told uses it."""
+
+GUARD_FAREWELL = 2.0
+"""Seconds in which a dismissed guard ends."""
+
+PROOF_PATIENCE = 5.0
+"""Seconds for killing what a failed guard left behind, at least: longer than any tree took when it was measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inherited:
+    """What we were started with and hand on to the command."""
+
+    ignored_signals: tuple[int, ...]
+    signal_mask: tuple[int, ...]
+    children: frozenset[Noted]
+
+
+class _Watch:
+    """Judges by beats whether the guard is silent.  Instants are CLOCK_MONOTONIC in seconds."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._sent_at: float | None = None
+        self.last_at = 0.0
+        """When the last beat was sent."""
+
+    def beat(self, at: float) -> wire.Beat:
+        """Return the next beat, sent at this instant."""
+        self._number += 1
+        self.last_at = at
+        if self._sent_at is None:
+            self._sent_at = at
+        return wire.Beat(number=self._number)
+
+    def heard(self) -> None:
+        """Take note that the guard has said something."""
+        self._sent_at = None
+
+    def silent_for(self, at: float) -> float:
+        """Return for how long a beat has been without any answer."""
+        return 0.0 if self._sent_at is None else at - self._sent_at
+
+
+class Supervisor:
+    """One ``zkleader run``."""
+
+    def __init__(self, config: Config, log: Log, inbox: Inbox, inherited: Inherited) -> None:
+        self._config = config
+        self._log = log
+        self._inbox = inbox
+        self._inherited = inherited
+        self._poll = select.poll()
+        self._poll.register(inbox, select.POLLIN)
+        self._sessions = 0
+        self._session: Session | None = None
+        self._trouble = ""
+        self._outcome: Outcome | None = None
+        self._started = False
+        """Whether this guard was told to start the command: then it is used up with this tenure."""
+        self._rules = Rules(
+            election=config.hosts.chroot + config.election,
+            identity=Identity(
+                id=config.id,
+                host=os.uname().nodename,
+                pid=os.getpid(),
+                command=config.command_name,
+                version=__version__,
+            ),
+            timing=config.timing,
+            connect_timeout=config.connect_timeout,
+            wait=config.wait,
+        )
+        # The guard first: it starts while we import kazoo and connect.
+        self._guard = self._spawn_guard()
+        self._state = self._begin(Memory(began=system.now()))
+
+    @property
+    def trouble(self) -> str:
+        """Why ZooKeeper could not be reached, as far as that is known."""
+        return (self._session.trouble if self._session is not None else "") or self._trouble
+
+    def run(self) -> Outcome:
+        """Campaign until it is over; return how it ended.  Nothing of the command is left then."""
+        self._announce()
+        while True:
+            outcome = self._run_candidacy()
+            rejoins = outcome.end is End.LOST and self._config.on_loss is OnLoss.REJOIN
+            campaigns_again = rejoins or outcome.end is End.CANDIDACY_LOST
+            self._close_session()
+            if self._started or not campaigns_again:
+                self._dismiss_guard()
+            if not campaigns_again:
+                return outcome
+            if self._started:
+                # Nothing is reset: one guard is one tenure, and its death is proven before the next is made.
+                self._guard = self._spawn_guard()
+            self._log.event("info", "campaigning_again", reason=outcome.reason)
+            self._state = self._begin(self._state.memory)
+
+    def end_command(self) -> None:
+        """After an error of our own: end the guard and everything of the command, as far as that can be had."""
+        ending = end_everything(self._guard, noted=self._inherited.children, within=PROOF_PATIENCE)
+        if not ending.proven:
+            self._log.say("cannot prove that everything of the command is gone")
+
+    # ---- the parts
+
+    def _spawn_guard(self) -> GuardHandle:
+        config = self._config
+        guard = GuardHandle.spawn(
+            GuardSettings(
+                argv=config.argv,
+                executable=config.executable,
+                environment=config.environment,
+                timing=config.timing,
+                stop_signal=config.stop_signal,
+                supervisor_pid=os.getpid(),
+                ignored_signals=self._inherited.ignored_signals,
+                signal_mask=self._inherited.signal_mask,
+                search_path=(*(path for path in sys.path if path), os.path.dirname(_PACKAGE)),
+                release={
+                    "hosts": ",".join(map(str, config.hosts.servers)),
+                    "election": config.hosts.chroot + config.election,
+                    "lease": config.timing.lease,
+                    "reason": "supervisor_gone",
+                    "status": None,
+                },
+            )
+        )
+        self._poll.register(guard.fileno(), select.POLLIN)
+        self._poll.register(guard.pidfd, select.POLLIN)
+        self._watch = _Watch()
+        self._started = False
+        return guard
+
+    def _dismiss_guard(self) -> None:
+        guard = self._guard
+        if guard.wait_status is None:
+            try:
+                guard.send(wire.Dismiss())
+                guard.flush()
+            except GuardGoneError:
+                pass
+            if not guard.reap(GUARD_FAREWELL):
+                guard.kill()
+                guard.reap(GUARD_FAREWELL)
+            self._forget_guard()
+        guard.close()
+
+    def _forget_guard(self) -> None:
+        self._poll.unregister(self._guard.fileno())
+        self._poll.unregister(self._guard.pidfd)
+
+    def _begin(self, memory: Memory) -> State:
+        """Begin a candidacy: a new guid, a new session."""
+        guid = str(uuid.uuid4())
+        self._outcome = None
+        self._guard.send(wire.Candidacy(guid=guid))
+        from zkleader.zk.session import Session  # noqa: PLC0415 # kazoo: while the guard starts
+
+        self._sessions += 1
+        number = self._sessions
+
+        def deliver(event: Event) -> None:
+            self._inbox.put(FromSession(session=number, event=event))
+
+        def resolved(addresses: tuple[hosts.Server, ...], trouble: str) -> None:
+            self._inbox.put(AddressesKnown(session=number, addresses=addresses, trouble=trouble))
+
+        servers = self._config.hosts.servers
+        self._session = Session(servers, self._config.timing, deliver)
+        if hosts.numeric(servers):
+            self._session.start(servers)
+        else:
+            hosts.resolve(servers, resolved)
+        return candidacy.begin(self._rules, guid, memory)
+
+    def _close_session(self) -> None:
+        if self._session is not None and not self._session.close():
+            self._log.event("warning", "session_not_closed", consequence="it expires by itself")
+
+    def _announce(self) -> None:
+        config, timing = self._config, self._config.timing
+        self._log.event(
+            "info",
+            "campaigning",
+            hosts=str(config.hosts),
+            lease=show(timing.lease),
+            grace=show(timing.grace),
+            outage_ridden_out=show(timing.ridden_out),
+        )
+        if tight := tightness(timing, len(config.hosts.servers)):
+            self._log.event("warning", "timing_tight", reason=tight)
+
+    # ---- the loop
+
+    def _run_candidacy(self) -> Outcome:
+        while self._outcome is None:
+            # Read before polling: should we be frozen between the poll and the judgement, that is no silence of the
+            # guard's, whose answer may lie in the socket.
+            asked_at = system.now().monotonic
+            self._poll.poll(self._poll_timeout())
+            for item in self._inbox.drain():
+                self._take(item)
+            self._hear_guard()
+            self._judge_guard(asked_at)
+            self._step(Tick())
+        return self._outcome
+
+    def _poll_timeout(self) -> float:
+        now = system.now()
+        left = []
+        if self._guard.wait_status is None:
+            left.append(self._watch.last_at + self._beat_interval(now) - now.monotonic)
+        if (step_in := candidacy.next_step_in(self._state, now)) is not None:
+            left.append(step_in)
+        # Rounded up, or a poll that returns a little early would be followed by some that do not wait at all.
+        return max(0.0, min(left)) * 1000 + 1 if left else -1
+
+    def _step(self, event: Event) -> None:
+        if self._outcome is not None:
+            return
+        self._state, actions = candidacy.step(self._state, event, system.now())
+        for action in actions:
+            self._perform(action)
+
+    def _take(self, item: Item) -> None:
+        if isinstance(item, SignalArrived):
+            self._on_signal(item.signal)
+        elif item.session != self._sessions:
+            pass  # of a session that was replaced
+        elif isinstance(item, FromSession):
+            if isinstance(item.event, Connected):
+                self._on_connected(item.event)
+            self._step(item.event)
+        else:
+            self._on_addresses(item)
+
+    def _perform(self, action: Action) -> None:
+        assert self._session is not None
+        if isinstance(action, Send):
+            self._session.submit(action.number, action.request)
+        elif isinstance(action, Tell):
+            self._log.event(action.level, action.event, **action.facts)
+            if action.event in ("waiting", "waiting_out_lease"):
+                self._log.hurry()
+        elif isinstance(action, DropConnection):
+            self._session.drop_connection()
+        elif isinstance(action, Finish):
+            self._outcome = action.outcome
+        else:
+            self._tell_guard(self._message(action))
+
+    def _message(self, action: StartCommand | ExtendLease | StopCommand | KillCommand) -> wire.Message:
+        if isinstance(action, StartCommand):
+            self._started = True
+            environment = {
+                "ZKLEADER_TOKEN": str(action.token),
+                "ZKLEADER_ELECTION": self._config.election,
+                "ZKLEADER_ID": self._config.id,
+                "ZKLEADER_SLOT": "0",
+            }
+            return wire.Start(lease_start=action.lease_start, environment=environment)
+        if isinstance(action, ExtendLease):
+            return wire.Extend(lease_start=action.lease_start)
+        if isinstance(action, StopCommand):
+            return wire.Stop(cause=action.cause)
+        return wire.KillNow()
+
+    def _on_addresses(self, item: AddressesKnown) -> None:
+        assert self._session is not None
+        self._trouble = item.trouble
+        if item.trouble:
+            self._log.event("warning", "host_not_resolved", reason=item.trouble)
+        if item.addresses:
+            self._session.start(item.addresses)
+
+    def _on_connected(self, event: Connected) -> None:
+        if event.granted is not None and event.granted - DEFAULT_TICK < self._config.timing.ridden_out:
+            ridden_out = max(0.0, event.granted - DEFAULT_TICK)
+            self._log.event("info", "outage_ridden_out", seconds=ridden_out, session_timeout=event.granted)
+
+    def _on_signal(self, number: int) -> None:
+        if self._state.phase in (Phase.LEADING, Phase.STOPPING):
+            if number in TO_STOP:
+                self._step(LeaveAsked(signal=number))
+            else:
+                self._tell_guard(wire.Forward(signal=number, to_group=number == signal.SIGQUIT))
+        elif number in TO_LEAVE:
+            self._step(LeaveAsked(signal=number))
+
+    # ---- the guard
+
+    def _tell_guard(self, message: wire.Message) -> None:
+        try:
+            self._guard.send(message)
+        except GuardGoneError:
+            self._guard_failed("guard_died")
+
+    def _hear_guard(self) -> None:
+        if self._guard.wait_status is not None:
+            return
+        self._guard.flush()
+        try:
+            messages = self._guard.receive()
+        except wire.MalformedMessageError:
+            self._guard_failed("guard_talks_nonsense")
+            return
+        for message in messages:
+            self._watch.heard()
+            self._on_message(message)
+        if self._guard.closed:
+            self._guard_failed("guard_died")
+
+    def _judge_guard(self, asked_at: float) -> None:
+        """Act on a guard that is silent: killed ones are told by the socket, frozen ones only by beats."""
+        if self._guard.wait_status is not None:
+            return
+        now, timing = system.now(), self._config.timing
+        if now.monotonic - self._watch.last_at >= self._beat_interval(now):
+            self._tell_guard(self._watch.beat(now.monotonic))
+        held = self._state.chain.held
+        silent = self._watch.silent_for(asked_at)
+        is_killing_time = self._started and held is not None and now.held_since(held.lease_start) >= timing.kill_after
+        if silent >= (timing.kill_allowance / 4 if is_killing_time else timing.guard_silence):
+            self._guard_failed("guard_silent")
+
+    def _beat_interval(self, now: Instant) -> float:
+        """Return how often to ask: often when the deadline is near, so that a frozen guard is known by kill_at."""
+        timing, held = self._config.timing, self._state.chain.held
+        if self._started and held is not None and now.held_since(held.lease_start) >= timing.stop_after:
+            return timing.kill_allowance / 8
+        return timing.renewal_interval
+
+    def _guard_failed(self, reason: str) -> None:
+        if self._outcome is not None or self._guard.wait_status is not None:
+            return
+        within = max(PROOF_PATIENCE, self._config.timing.kill_allowance)
+        ending = end_everything(self._guard, noted=self._inherited.children, within=within)
+        self._forget_guard()
+        self._log.event(
+            "error",
+            reason,
+            killed=ending.killed,
+            proven_gone=ending.proven,
+            took=round(ending.seconds, 3),
+        )
+        self._step(GuardFailed(reason=reason, proven=ending.proven))
+
+    def _on_message(self, message: wire.Message) -> None:
+        if isinstance(message, wire.Ready):
+            self._log.event("debug", "guard_ready", pid=message.pid, scope=message.scope, detail=message.detail)
+        elif isinstance(message, wire.Started):
+            self._step(CommandStarted(pid=message.pid))
+            self._log.hurry()
+        elif isinstance(message, wire.TooLate):
+            self._step(CommandTooLate())
+        elif isinstance(message, wire.ExecFailed):
+            self._step(CommandFailed(errno=message.errno))
+        elif isinstance(message, wire.Stopping):
+            self._log.event("info", "command_stopping", cause=message.cause.value)
+            self._step(CommandStopping(cause=message.cause))
+        elif isinstance(message, wire.FirstEnded):
+            self._log.event("info", "command_ended", **_ended(message.wait_status))
+        elif isinstance(message, wire.Gone):
+            self._on_gone(message)
+        elif isinstance(message, wire.Note):
+            self._log.event(message.level, message.event, **message.facts)
+
+    def _on_gone(self, message: wire.Gone) -> None:
+        self._log.event(
+            "info" if message.in_time else "error",
+            "command_gone",
+            cause=message.cause.value,
+            in_time=message.in_time,
+            signalled=message.signalled,
+            killed=message.killed,
+            kill_began_after=round(message.kill_began_after, 4),
+            gone_after=round(message.gone_after, 4),
+            **_ended(message.wait_status),
+        )
+        gone = CommandGone(cause=message.cause, wait_status=message.wait_status, in_time=message.in_time)
+        self._step(gone)
+
+
+def _ended(raw: int) -> dict[str, Any]:
+    number = wait_status.signal_of(raw)
+    if number is None:
+        return {"status": wait_status.exit_status_of(raw)}
+    return {"signal": signal.Signals(number).name if number in set(signal.Signals) else number}

@@ -1,0 +1,138 @@
+"""Connection strings, and the addresses behind their names.
+
+kazoo neither validates host names nor limits the time that resolving them takes, so both is done here.  Nothing in this
+module needs kazoo.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+DEFAULT_PORT = 2181
+
+_RETRY_DELAY = 0.5
+"""Seconds between attempts to resolve names of which none is known."""
+
+_NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}(?<!-)")
+_SERVER = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[^\[\]:]+))(?::(?P<port>[^:]*))?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """One server of the ensemble: a name or an address, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hosts:
+    """A connection string: the servers, and the chroot (empty or a path without a slash at its end)."""
+
+    servers: tuple[Server, ...]
+    chroot: str
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.servers)) + self.chroot
+
+
+def parse_hosts(text: str) -> Hosts:
+    """Return what ``HOST:PORT[,...][/chroot]`` says.
+
+    Raises:
+        ValueError: it is not of that form; the message says what is wrong with which part.
+    """
+    if "://" in text:
+        raise ValueError(f"'{text}' is a URL, not HOST:PORT[,...][/CHROOT]")
+    servers, slash, chroot = text.partition("/")
+    path = check_path(slash + chroot.rstrip("/"), "chroot") if chroot.rstrip("/") else ""
+    return Hosts(servers=tuple(_parse_server(part.strip()) for part in servers.split(",")), chroot=path)
+
+
+def _parse_server(text: str) -> Server:
+    found = _SERVER.fullmatch(text)
+    if found is None:
+        raise ValueError(f"'{text}' is not HOST:PORT")
+    host = found["v6"] or found["host"]
+    if found["v6"] is not None:
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise ValueError(f"'{host}' is not an IPv6 address") from None
+    elif not _NAME.fullmatch(host):
+        raise ValueError(f"'{host}' is not a host name")
+    port = found["port"]
+    if port is None:
+        return Server(host=host, port=DEFAULT_PORT)
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"'{port}' is not a port (1 to 65535)")
+    return Server(host=host, port=int(port))
+
+
+def check_path(path: str, what: str) -> str:
+    """Return the path if ZooKeeper can take it.
+
+    Raises:
+        ValueError: it cannot; the message says why.
+    """
+    parts = path.split("/")
+    if not path.startswith("/") or path == "/":
+        raise ValueError(f"{what} '{path}' is not an absolute path below /")
+    if any(part in ("", ".", "..") for part in parts[1:]):
+        raise ValueError(f"{what} '{path}' has an empty part, '.' or '..'")
+    if any(ord(char) < 0x20 or 0x7F <= ord(char) <= 0x9F or 0xD800 <= ord(char) <= 0xF8FF for char in path):
+        raise ValueError(f"{what} has a character that ZooKeeper refuses")
+    if parts[1] == "zookeeper":
+        raise ValueError(f"{what} '{path}' lies in ZooKeeper's own /zookeeper")
+    return path
+
+
+def numeric(servers: tuple[Server, ...]) -> bool:
+    """Whether no name has to be resolved."""
+    return all(_is_address(server.host) for server in servers)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+Done = Callable[[tuple[Server, ...], str], None]
+
+
+def resolve(servers: tuple[Server, ...], done: Done) -> None:
+    """Resolve the names in a thread, because that may take for ever; ``done(addresses, trouble)`` is called in it.
+
+    A name that does not resolve is left out and told in ``trouble``.  If none does, that is told and tried again.
+    """
+
+    def work() -> None:
+        while not _resolve(servers, done):
+            time.sleep(_RETRY_DELAY)
+
+    threading.Thread(target=work, daemon=True, name="resolve").start()
+
+
+def _resolve(servers: tuple[Server, ...], done: Done) -> bool:
+    found: dict[Server, None] = {}  # in order, without repetition
+    trouble = ""
+    for server in servers:
+        try:
+            for *_, address in socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM):
+                found[Server(host=str(address[0]), port=server.port)] = None
+        except (OSError, UnicodeError) as error:
+            trouble = f"cannot resolve {server.host}: {error}"
+    done(tuple(found), trouble)
+    return bool(found)
