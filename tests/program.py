@@ -25,6 +25,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 # Taken out of what the test run inherited: a test states what its program gets.
 FOREIGN = ("ZKLEADER_", "WATCHDOG_", "NOTIFY_SOCKET", "TERM", "COLORTERM", "INVOCATION_ID", "JOURNAL_STREAM")
 Stream = Literal["stderr", "stdout"]
+# How the command lines of our own processes read, whether they are started as modules or as files.
+GUARD = ("zkleader.guard", "zkleader/guard/")
+OURS = ("-m zkleader", *GUARD, "zkleader.zk.release", "zkleader/zk/release")
 
 
 class Program:
@@ -197,7 +200,7 @@ class Program:
         def find() -> int | None:
             for pid in children(self.pid):
                 process = look_at(pid)
-                if process and "zkleader.guard" in process.command and process.state not in "ZX":
+                if process and any(name in process.command for name in GUARD) and process.state not in "ZX":
                     return pid
             return None
 
@@ -205,11 +208,10 @@ class Program:
 
     def command_pids(self) -> list[int]:
         """Return the pids of COMMAND's processes: what lives and is neither the supervisor nor a process of ours."""
-        ours = ("-m zkleader", "zkleader.guard", "zkleader.zk.release")
         return [
             process.pid
             for process in self.processes()
-            if process.pid != self.pid and not any(name in process.command for name in ours)
+            if process.pid != self.pid and not any(name in process.command for name in OURS)
         ]
 
     def descendants(self) -> list[int]:

@@ -1,8 +1,8 @@
 """The log: events with facts, on standard error, written by a thread of its own.
 
-Nothing that is logged may block or disturb the supervisor: events pass a bounded queue, what does not fit is counted and
-told later; a standard error that cannot be written to is given up for that line.  structlog is imported by
-the writer only, and only when there is something to write: a healthy job under cron needs none of it.
+Nothing that is logged may block or disturb the supervisor: events pass a bounded queue, what does not fit is counted
+and told later; a standard error that cannot be written to is given up for that line.  structlog is imported by the
+writer only, and only when there is something to write: a healthy job under cron needs none of it.
 """
 
 from __future__ import annotations

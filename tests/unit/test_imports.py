@@ -29,7 +29,7 @@ PARTS = {
     "config": {"core", "exit_status", "zk.hosts"},  # the syntax of host strings, which needs no kazoo
     "log": {"core", "config", "exit_status"},
     "systemd": {"core"},
-    "inbox": {"core"},
+    "inbox": {"core", "zk.hosts"},
     "supervisor": {"core", "zk", "guard", "config", "exit_status", "log", "systemd", "inbox"},
 }
 FREE = {"cli", "__main__", "__init__"}  # the outermost ring, and the library's lazy door

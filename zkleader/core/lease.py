@@ -3,8 +3,8 @@
 A lease is a promise that two hosts measure on their own clocks.  The holder must never believe that less time has
 passed than really did, the claimant never that more has.  So each reads two clocks and takes the one that errs to its
 safe side.  This module reads no clock; it is handed instants.  It does not promise anything about clocks whose
-*rates* differ by more than the margin allows for (1 %), nor about a host that is suspended: boot time tells of that only
-after resuming.
+*rates* differ by more than the margin allows for (1 %), nor about a host that is suspended: boot time tells of that
+only after resuming.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ from zkleader.guard.system import become_subreaper
 __all__ = ["Ending", "GuardGoneError", "GuardHandle", "Noted", "become_subreaper", "end_everything", "note_children"]
 
 FIRST_FREE_FD = 3
-"""Descriptors for the guard lie above the standard streams, even where those were closed and so are free numbers."""
+"""Descriptors lie above the standard streams, even where those were closed and so their numbers are free: what somebody
+writes to standard error must not go to the guard."""
 
 BLOCKED_AT_START = (
     signal.SIGTERM,
@@ -71,7 +72,7 @@ class GuardHandle:
     def __init__(self, pid: int, channel: Channel) -> None:
         self.pid = pid
         # Not reaped yet, so the number is still its own.
-        self.pidfd = os.pidfd_open(pid)
+        self.pidfd = _raise_above_streams(os.pidfd_open(pid))
         """Readable when the guard has ended."""
         self.wait_status: int | None = None
         """The guard's, raw, once it is reaped."""
@@ -114,7 +115,7 @@ class GuardHandle:
         finally:
             for fd in given:
                 os.close(fd)
-        return cls(pid, Channel(ours))
+        return cls(pid, Channel(socket.socket(fileno=_raise_above_streams(ours.detach()))))
 
     def fileno(self) -> int:
         """Return the socket's descriptor: poll it for POLLIN, and for POLLOUT while `wants_write`."""

@@ -1,6 +1,6 @@
 """Release for a supervisor that is dead or frozen: a small program that the guard executes.
 
-Standard input of facts: JSON in the descriptor that the first argument names (never in arguments or environment, which
+Its facts are JSON in the descriptor that the first argument names (never in arguments or environment, which
 others can read).  It releases the lease record if that still bears the guid of the candidacy, and deletes the
 candidates that bear it; any client may, with the right ACL, so no session has to be taken over.  It is executed only
 when everything of the command is proven gone and the guard will never start anything again; that is what makes it safe
@@ -22,11 +22,12 @@ _TRIES = 5
 
 def main() -> int:
     """Run the program."""
-    with os.fdopen(int(sys.argv[1]), "rb") as source:
-        facts: dict[str, Any] = json.load(source)
-    # Appended, never prepended: nothing there may shadow the standard library.
-    sys.path.extend(path for path in facts["search_path"] if path not in sys.path)
     try:
+        with os.fdopen(int(sys.argv[1]), "rb") as source:
+            source.seek(0)  # the guard has just written it
+            facts: dict[str, Any] = json.load(source)
+        # Appended, never prepended: nothing there may shadow the standard library.
+        sys.path.extend(path for path in facts["search_path"] if path not in sys.path)
         return 0 if _release(facts) else 1
     except Exception as error:  # noqa: BLE001 # whatever it is, it is one line and a status to the guard
         sys.stderr.write(f"zkleader: cannot release: {type(error).__name__}: {error}\n")

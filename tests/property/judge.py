@@ -1,0 +1,110 @@
+"""The invariants: what must never happen, judged by true time and by what the ensemble has committed."""
+
+from typing import TYPE_CHECKING
+
+import model_tree
+from virtual_time import Timeline, Violation
+
+from zkleader.core import actions, queue, records, termination
+from zkleader.core.events import Answer, Applied
+from zkleader.core.lease import Instant, Timing
+
+if TYPE_CHECKING:
+    from model_guard import Command
+
+MOST_TICKS = 60
+"""Wake-ups by nothing but a timer that a process may need in a second; a busy loop has a thousand."""
+MOST_REQUESTS = 200
+"""Requests that a candidacy may send in a second."""
+
+
+class Judge:
+    """Watches a simulation; raises `Violation`."""
+
+    def __init__(self, timeline: Timeline, timing: Timing, election: str) -> None:
+        self.tenures = 0
+        self.losses = 0
+        """Commands that were stopped for another reason than that somebody wanted it, or that they ended."""
+        self._timeline = timeline
+        self._timing = timing
+        self._election = election
+        self._acting: list[Command] = []
+        self._token = 0
+        self._counts: dict[tuple[str, int, int], int] = {}
+
+    @property
+    def acting(self) -> "tuple[Command, ...]":
+        """The commands that act now: one at the most."""
+        return tuple(self._acting)
+
+    # ---- the promise
+
+    def begins(self, command: "Command") -> None:
+        """A command is executed: nothing of another may be there, and its token is greater than every earlier one."""
+        self.tenures += 1
+        self._timeline.note("judge", f"command begins, token {command.token}")
+        self._acting.append(command)
+        if len(self._acting) > 1:
+            raise Violation(f"two commands act: tokens {[one.token for one in self._acting]}")
+        if command.token <= self._token:
+            raise Violation(f"token {command.token} after {self._token}")
+        self._token = command.token
+
+    def ends(self, command: "Command") -> None:
+        """All of a command is gone: in time, by the clocks of its own host."""
+        self._timeline.note("judge", f"command gone, token {command.token}")
+        self._acting.remove(command)
+        self.in_time(command)
+
+    def in_time(self, command: "Command") -> None:
+        """Judge that a command has not outlived its lease, less the margin."""
+        late = command.lateness()
+        if late > 0:
+            raise Violation(f"the command with token {command.token} was there {late:.3f} s too long")
+
+    # ---- what carries it
+
+    def lease_extended(self, before: Instant, now: Instant) -> None:
+        """A lease that has lapsed is not revived."""
+        if now.held_since(before) >= self._timing.lease:
+            raise Violation("a lapsed lease was revived")
+
+    def guard_stepped(self, before: termination.State, after: termination.State) -> None:
+        """A guard that has begun to stop for a loss never starts anything again, nor counts a renewal."""
+        if before.loss is not None and (after.loss is None or after.lease_start != before.lease_start):
+            if before.lease_start is not None:
+                raise Violation("the guard took up again what was lost")
+        if before.loss is None and after.loss is not None and after.phase in termination.COMMAND_EXISTS:
+            self.losses += 1
+
+    def committed(
+        self, session: int, request: actions.Request, answer: Answer, before: model_tree.Tree, after: model_tree.Tree
+    ) -> None:
+        """A claim is made by the first in the queue, and by nobody else."""
+        path = f"{self._election}/{queue.RECORD_PREFIX}0"
+        if not isinstance(request, actions.Multi) or not isinstance(answer, Applied) or path not in before:
+            return
+        old, new = (records.parse_lease_record(tree[path].data) for tree in (before, after))
+        is_claim = isinstance(new, records.LeaseRecord) and not new.released and session != 0
+        if not is_claim or (isinstance(old, records.LeaseRecord) and old.holder == new.holder):
+            return
+        self._timeline.note("judge", f"claim by session {session}")
+        line = queue.in_order(model_tree.children(after, self._election))
+        if not line or not line[0].startswith(queue.candidate_prefix(new.holder)):
+            raise Violation(f"{new.holder} claimed, but the queue is {line}")
+
+    # ---- economy
+
+    def ticked(self, who: int) -> None:
+        """Count a wake-up by a timer."""
+        self._count("ticks", who, MOST_TICKS)
+
+    def requested(self, who: int) -> None:
+        """Count a request."""
+        self._count("requests", who, MOST_REQUESTS)
+
+    def _count(self, what: str, who: int, most: int) -> None:
+        key = (what, who, int(self._timeline.now))
+        self._counts[key] = self._counts.get(key, 0) + 1
+        if self._counts[key] > most:
+            raise Violation(f"a busy loop: {self._counts[key]} {what} of host {who} within a second")
