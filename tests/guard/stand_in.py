@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import sys
+import time
 
 from supervision import make_settings
 
@@ -22,6 +23,7 @@ def say(*words: object) -> None:
 def main() -> None:
     spec = json.loads(sys.argv[1])
     become_subreaper()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
     timing = Timing(**spec.get("timing", {"lease": 2.0, "grace": 0.3, "stop_timeout": 1.0}))
     settings = make_settings(
         *spec["command"],
@@ -34,6 +36,7 @@ def main() -> None:
     poll = select.poll()
     poll.register(guard.fileno(), select.POLLIN)
     beat = 0
+    sent_at = 0.0
     started = False
     while not guard.closed:
         poll.poll(timing.renewal_interval * 1000)
@@ -44,9 +47,17 @@ def main() -> None:
                 guard.send(wire.Candidacy(guid="guid"))
                 if spec["start"]:
                     guard.send(wire.Start(lease_start=system.now(), environment={}))
+                elif spec.get("start_on_signal"):
+                    signal.sigwait([signal.SIGUSR1])
+                    guard.send(wire.Start(lease_start=system.now(), environment={}))
+                    say("asked")
+                    signal.pause()
             started = started or isinstance(message, wire.Started)
         if guard.closed:
             break
+        if time.monotonic() - sent_at < timing.renewal_interval:
+            continue
+        sent_at = time.monotonic()
         if started and spec["renew"]:
             guard.send(wire.Extend(lease_start=system.now()))
         if spec["beats"]:

@@ -32,7 +32,7 @@ open(sys.argv[1], "w").write(json.dumps({
 
 
 RESERVED = 0b11 << 31
-"""Signals 32 and 33 are the C library's own; nobody can set them, and whoever started the test may have ignored them."""
+"""Signals 32 and 33 are the C library's own: nobody can set them, and whoever started us may have ignored them."""
 
 
 def bits(*numbers: int) -> int:

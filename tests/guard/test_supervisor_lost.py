@@ -64,6 +64,19 @@ def test_a_supervisor_killed_while_waiting_has_its_candidate_deleted(stand_in: M
     assert supervisor.stderr() == "zkleader: supervisor died: no command was running and released\n"
 
 
+def test_a_start_asked_for_by_a_supervisor_that_died_since_is_not_obeyed(stand_in: Make) -> None:
+    """The socket still holds it; nobody would renew what it begins."""
+    supervisor = stand_in(*shell("exec sleep 60"), start=False, start_on_signal=True)
+    os.kill(supervisor.guard_pid, signal.SIGSTOP)
+    supervisor.process.send_signal(signal.SIGUSR1)
+    supervisor.wait_for("asked")
+    supervisor.process.kill()
+    supervisor.process.wait()
+    os.kill(supervisor.guard_pid, signal.SIGCONT)
+    wait_until(supervisor.guard_has_ended)
+    assert supervisor.stderr() == "zkleader: supervisor died: no command was running and released\n"
+
+
 def test_a_release_that_fails_is_told(stand_in: Make) -> None:
     """The lease then runs out; whoever reads the log should know why nobody took over at once."""
     supervisor = stand_in(*shell("exec sleep 60"), release={"status": 1})

@@ -1,4 +1,4 @@
-"""What every fault test asks in the end: did two act at once, is anything left?"""
+"""What every fault test asks in the end: whether two acted at once, and whether anything is left."""
 
 import time
 from pathlib import Path
@@ -7,9 +7,6 @@ from kazoo.client import KazooClient
 from program import Program
 from waiting import wait_until
 from witness import overlaps, read_beats, tokens_rise
-
-LEAVES = sorted(Path("/sys/fs/cgroup").glob("**/zkleader-*")) if Path("/sys/fs/cgroup").is_dir() else []
-"""Control groups that were there before the tests: somebody else's."""
 
 
 def lines_of(beats: Path) -> list[str]:

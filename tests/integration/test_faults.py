@@ -40,7 +40,7 @@ def test_a_clean_hand_over_takes_no_lease(
 def test_a_killed_supervisor_is_released_for(
     candidate: Candidate, beats: Path, kazoo_client: KazooClient, election: str, witness: tuple[str, ...]
 ) -> None:
-    """kill -9 leaves nothing, and the successor acts without waiting for lease or session (20 s here)."""
+    """Killed by -9 it leaves nothing, and the successor acts without waiting for lease or session (20 s here)."""
     first = candidate("a", "--lease", "20s", "--grace", "200ms", witness=witness)
     wait_acting(first, beats)
     second = candidate("b", "--lease", "20s", "--grace", "200ms")
@@ -98,9 +98,7 @@ def test_a_guard_that_fails_is_replaced_by_the_supervisor(
     assert_nothing_left(first, second, client=kazoo_client, election=election)
 
 
-def test_a_dead_host_is_waited_out(
-    candidate: Candidate, beats: Path, kazoo_client: KazooClient, election: str
-) -> None:
+def test_a_dead_host_is_waited_out(candidate: Candidate, beats: Path) -> None:
     """Nobody releases for a host: the successor acts after the lease, with a greater token."""
     first = candidate("a")
     wait_acting(first, beats)
@@ -177,9 +175,7 @@ def test_an_operator_who_destroys_the_record_ends_the_tenure(
     assert_nothing_left(first, second, client=kazoo_client, election=election)
 
 
-def test_an_outage_shorter_than_promised_disturbs_nobody(
-    candidate: Candidate, beats: Path, kazoo_client: KazooClient, election: str, proxy: Proxy
-) -> None:
+def test_an_outage_shorter_than_promised_disturbs_nobody(candidate: Candidate, beats: Path, proxy: Proxy) -> None:
     """The figure that the log tells at the start is ridden out: connections drop, freeze and come back."""
     first = candidate("a", "--lease", "10s", "--grace", "1s", hosts=proxy.hosts)
     token = wait_acting(first, beats)
@@ -200,9 +196,7 @@ def test_an_outage_shorter_than_promised_disturbs_nobody(
     assert token > 0
 
 
-def test_restarting_the_only_server_disturbs_nobody(
-    candidate: Candidate, beats: Path, own_zookeeper: Server
-) -> None:
+def test_restarting_the_only_server_disturbs_nobody(candidate: Candidate, beats: Path, own_zookeeper: Server) -> None:
     """A restart of some two seconds is shorter than what a lease of 20 s rides out."""
     first = candidate("a", "--lease", "20s", "--grace", "1s", hosts=own_zookeeper.hosts)
     wait_acting(first, beats)

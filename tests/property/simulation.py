@@ -26,8 +26,6 @@ from zkleader.core.lease import LONGEST_LEASE, Timing, margin_of
 
 ELECTION = "/zkleader/job"
 RECORD = f"{ELECTION}/{queue.RECORD_PREFIX}0"
-CALM_BEFORE = 1.0
-"""Seconds before the first fault, for the first leader to be elected (or not)."""
 
 
 class Kind(Enum):
@@ -63,6 +61,8 @@ class Kind(Enum):
 class Target(Enum):
     """Whom a fault strikes: by role, or by number."""
 
+    SAME = -3
+    """The host that the fault before struck."""
     LEADER = -1
     STANDBY = -2
     FIRST = 0
@@ -91,6 +91,8 @@ class Scenario:
     rates: tuple[float, ...]
     """Of the hosts' crystals, as a fraction from true time; there are so many hosts."""
     slews: tuple[float, ...]
+    session: float
+    """The session timeout that is granted, in leases: the shorter, the less there is but the lease itself."""
     rejoins: bool
     faults: tuple[Fault, ...]
 
@@ -103,9 +105,11 @@ class Simulation:
         self.scenario = scenario
         self.timeline = Timeline(scenario.seed)
         self.judge = Judge(self.timeline, timing, ELECTION)
-        self.ensemble = Ensemble(self.timeline, timeout=timing.lease)
+        self.ensemble = Ensemble(self.timeline, timeout=scenario.session * timing.lease)
         self.ensemble.observers.append(self.judge.committed)
         self._closing = False
+        self._struck = 0
+        """The host that was struck last."""
         self._guid = itertools.count(1)
         self._guards: list[Guard] = []
         self._restarts_at = 0.0
@@ -129,8 +133,8 @@ class Simulation:
         """Run all of it; raises `Violation`."""
         lease = self.scenario.timing.lease
         for fault in self.scenario.faults:
-            self.timeline.at(CALM_BEFORE + fault.at * lease, lambda fault=fault: self._strike(fault))
-        over = CALM_BEFORE + max(((fault.at + fault.lasts) * lease for fault in self.scenario.faults), default=0.0)
+            self.timeline.at(fault.at * lease, lambda fault=fault: self._strike(fault))
+        over = max(((fault.at + fault.lasts) * lease for fault in self.scenario.faults), default=0.0)
         self.timeline.run_until(over)
         self.timeline.note("judge", "the faults are over")
         self.timeline.run_until(max(over, self._restarts_at) + self._patience())
@@ -177,14 +181,13 @@ class Simulation:
     # ---- processes
 
     def _supervisor(self, host: int) -> Supervisor:
-        supervisor = Supervisor(
+        return Supervisor(
             self._surroundings[host],
             rejoins=self.scenario.rejoins,
             guids=lambda: f"guid{next(self._guid)}",
             ended=self._ended,
             guards=self._guards.append,
         )
-        return supervisor
 
     def _ended(self, supervisor: Supervisor, _outcome: Outcome) -> None:
         """Start it again after a while, as systemd would."""
@@ -203,7 +206,7 @@ class Simulation:
     # ---- faults
 
     def _strike(self, fault: Fault) -> None:
-        host = self._host(fault.target)
+        host = self._struck = self._host(fault.target)
         self.timeline.note("fault", f"{fault.kind.value} host {host}, lasts {fault.lasts}, spice {fault.spice}")
         seconds = fault.lasts * self.scenario.timing.lease
         getattr(self, f"_{fault.kind.value}")(self._supervisors[host], host, seconds, fault.spice)
@@ -211,6 +214,8 @@ class Simulation:
     def _host(self, target: Target) -> int:
         if target.value >= 0:
             return target.value % len(self._supervisors)
+        if target is Target.SAME:
+            return self._struck
         line = queue.in_order(model_tree.children(self.ensemble.tree, ELECTION))
         rank = 0 if target is Target.LEADER else 1
         for host, supervisor in enumerate(self._supervisors):

@@ -240,6 +240,9 @@ class Guard:
         if messages:
             self._watch.heard()
         for message in messages:
+            # The race: whoever asked for the start may have died since, and nobody would renew what it begins.
+            if isinstance(message, wire.Start) and self._watch.is_dead():
+                continue
             self._handle(message)
 
     def _supervisor_gone(self) -> None:
