@@ -67,6 +67,29 @@ def supervise(mark: str) -> Iterator[Callable[..., Supervision]]:
 
 
 @pytest.fixture
+def patch_guard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Give `patch_guard(code)`: guards spawned from then on run this first, with `loop` and `system` imported."""
+
+    def patch(code: str) -> None:
+        program = tmp_path / "patched_guard.py"
+        program.write_text(
+            "import os, sys\n"
+            f"sys.path.append({str(Path(__file__).parents[2])!r})\n"
+            "from zkleader.guard import loop, process_tree, system\n"
+            f"{code}\n"
+            "os._exit(loop.main(sys.argv[1:]))\n"
+        )
+        spawn = os.posix_spawn
+
+        def spawn_patched(path: str, argv: list[str], *rest: Any, **options: Any) -> int:
+            return spawn(path, [*argv[:3], str(program), *argv[4:]], *rest, **options)
+
+        monkeypatch.setattr(os, "posix_spawn", spawn_patched)
+
+    return patch
+
+
+@pytest.fixture
 def stand_in(mark: str, tmp_path: Path) -> Iterator[Callable[..., StandIn]]:
     """Give `stand_in(*command, **spec)`: a supervisor in a process of its own."""
     made: list[StandIn] = []

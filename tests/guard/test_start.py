@@ -169,28 +169,16 @@ def test_a_start_that_comes_too_late_is_refused(supervise: Supervise) -> None:
 
 
 def test_the_child_looks_at_the_clock_once_more_before_exec(
-    supervise: Supervise, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    supervise: Supervise, patch_guard: Callable[[str], None], tmp_path: Path
 ) -> None:
     """Between the guard's look and exec the host may have slept; here it is the child alone that reads a late clock."""
-    # A stand-in for the guard's clock module: whoever is not the guard itself reads an hour more.
-    late = tmp_path / "late.py"
-    late.write_text(
-        "import os, sys\n"
-        f"sys.path.append({str(Path(__file__).parents[2])!r})\n"
-        "from zkleader.guard import loop, system\n"
+    patch_guard(
         "guard, read = os.getpid(), system.now\n"
         "def now():\n"
         "    found = read()\n"
         "    return found if os.getpid() == guard else found._replace(boottime=found.boottime + 3600)\n"
-        "system.now = now\n"
-        "os._exit(loop.main(sys.argv[1:]))\n"
+        "system.now = now"
     )
-    spawn = os.posix_spawn
-
-    def spawn_late(path: str, argv: list[str], *rest: object, **options: object) -> int:
-        return spawn(path, [*argv[:3], str(late), *argv[4:]], *rest, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(os, "posix_spawn", spawn_late)
     ran = tmp_path / "ran"
     supervision = supervise(*shell(f": > {ran}"))
     supervision.start()

@@ -183,6 +183,22 @@ def _command(program: str) -> str:
     return " ".join("'" + word.replace("'", "'\\''") + "'" for word in words)
 
 
+def test_a_search_that_finds_nothing_proves_nothing(
+    supervise: Supervise, patch_guard: Callable[[str], None], tmp_path: Path
+) -> None:
+    """A process may fork and end between two looks; here every look misses it, and the guard must not say `Gone`."""
+    patch_guard("process_tree.list_by_task = lambda pid, *, recursive: []")
+    (tmp_path / "pids").mkdir()
+    supervision = started(supervise(*python(DAEMONS, "1", str(tmp_path / "pids"), "leave"), scope=Scope.SEARCH))
+    (pid,) = files(tmp_path / "pids", 1)
+    supervision.wait_for(wire.FirstEnded)
+    until = time.monotonic() + 0.3
+    wait_until(lambda: supervision.turn() or time.monotonic() > until)
+    assert supervision.kinds() == ["Ready", "Started", "FirstEnded"]
+    os.kill(pid, signal.SIGKILL)
+    supervision.wait_for(wire.Gone)
+
+
 def test_a_search_with_psutil_finds_the_same() -> None:
     """The way of kernels without task/*/children; psutil is loaded only there."""
     lister = process_tree.load_psutil_lister()

@@ -168,7 +168,8 @@ def test_a_guard_that_was_frozen_itself_does_not_blame_its_supervisor(stand_in: 
 
 def test_a_leaked_socket_does_not_hide_the_supervisors_death(stand_in: Make) -> None:
     """Somebody who holds a copy of its end suppresses the end of file; the pidfd still tells."""
-    supervisor = stand_in(*shell("exec sleep 60"))
+    timing = {"lease": 20.0, "grace": 1.0, "stop_timeout": 1.0}  # its deadline would come only after 16 s
+    supervisor = stand_in(*shell("exec sleep 60"), timing=timing)
     supervisor.wait_for("Started")
     holder = os.pidfd_open(supervisor.process.pid)
     copies = [fd for fd in (_steal(holder, number) for number in range(3, 30)) if fd is not None]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MOST_TICKS = 60
 """Wake-ups by nothing but a timer that a process may need in a second; a busy loop has a thousand."""
-MOST_REQUESTS = 200
+MOST_REQUESTS = 120
 """Requests that a candidacy may send in a second."""
 
 

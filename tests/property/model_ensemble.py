@@ -115,7 +115,7 @@ class Connection:
 
     def carry(self, way: Way, deliver: Callable[[], None]) -> None:
         """Bring something to the other end, after what was sent before it."""
-        arrival = max(self._ready[way], self.ensemble.timeline.now + self.ensemble.latency(self.client.host))
+        arrival = max(self._ready[way], self.ensemble.timeline.now + self.ensemble.latency(self.client.host, way))
         self._ready[way] = arrival
         self.ensemble.timeline.at(arrival, lambda: self._arrive(way, deliver))
 
@@ -165,8 +165,8 @@ class Ensemble:
         self.observers: list[CommitObserver] = []
         self.cuts: dict[tuple[int, int], Way] = {}
         """What is cut between (host, server)."""
-        self.slow: dict[int, float] = {}
-        """Seconds by which everything to and from a host is slower."""
+        self.slow: dict[int, tuple[Way, float]] = {}
+        """Which way, and by at most how many seconds, messages of a host are slower."""
         self._stalled: list[Callable[[], None]] = []
         timeline.after(TOUCH_INTERVAL, self._touch)
 
@@ -177,11 +177,11 @@ class Ensemble:
 
     # ---- the network
 
-    def latency(self, host: int) -> float:
+    def latency(self, host: int, way: Way) -> float:
         """Draw the time that a message takes."""
         usual = self.timeline.between(0.0005, 0.005)
-        slow = self.slow.get(host, 0.0)
-        return usual + (self.timeline.between(slow / 2, slow) if slow else 0.0)
+        slow_way, longest = self.slow.get(host, (Way.NONE, 0.0))
+        return usual + (self.timeline.between(longest / 2, longest) if slow_way & way else 0.0)
 
     def is_blocked(self, connection: Connection, way: Way) -> bool:
         """Whether nothing passes this way now."""

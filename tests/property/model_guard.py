@@ -278,7 +278,7 @@ class _Release:
         if request is None:
             self._end()
         else:
-            around.timeline.after(ensemble.latency(around.host), lambda: self._commit(request))
+            around.timeline.after(ensemble.latency(around.host, Way.UP), lambda: self._commit(request))
 
     def _commit(self, request: actions.Multi) -> None:
         _, answer = self._around.ensemble.commit(request)  # sent before it may have been abandoned
@@ -286,7 +286,7 @@ class _Release:
             return
         self._tries -= 1
         if isinstance(answer, Refused) and self._tries:
-            self._around.timeline.after(self._around.ensemble.latency(self._around.host), self._try)
+            self._around.timeline.after(self._around.ensemble.latency(self._around.host, Way.DOWN), self._try)
         else:
             self._end()
 

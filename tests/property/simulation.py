@@ -244,7 +244,8 @@ class Simulation:
             supervisor.client.connection.close()
 
     def _slow(self, _supervisor: Supervisor, host: int, seconds: float, spice: int) -> None:
-        self.ensemble.slow[host] = self.scenario.timing.lease * (0.01, 0.03, 0.08, 0.15)[spice % 4]
+        longest = self.scenario.timing.lease * (0.01, 0.05, 0.1, 0.15)[spice // 3 % 4]
+        self.ensemble.slow[host] = ((Way.BOTH, Way.UP, Way.DOWN)[spice % 3], longest)
         self.timeline.after(seconds, lambda: self.ensemble.slow.pop(host, None))
 
     def _lag(self, _supervisor: Supervisor, _host: int, seconds: float, spice: int) -> None:

@@ -158,15 +158,36 @@ def test_a_command_that_cannot_be_executed_is_told_once_its_process_is_gone() ->
     assert script.phase is Phase.GONE
 
 
-def test_a_stop_before_the_command_is_executed_kills_at_once() -> None:
+def test_a_loss_before_the_command_is_executed_kills_at_once() -> None:
     """A stop signal might meet the child between two dispositions and be lost."""
     script = Script()
     script.do(0, START)
-    assert script.do(1, wire.Stop(cause=Cause.ASKED)) == (stopping(Cause.ASKED), Kill())
+    assert script.do(1, wire.Stop(cause=Cause.LOSS)) == (stopping(Cause.LOSS), Kill())
     # What the child says after that no longer matters: an end was announced, so an end is told.
     assert script.do(1, NotExecuted(refusal=wire.TooLate())) == ()
     script.do(1, FirstReaped(wait_status=9, alone=True))
-    assert gone_of(script.do(1, TreeGone(signalled=0, killed=1))).cause is Cause.ASKED
+    assert gone_of(script.do(1, TreeGone(signalled=0, killed=1))).cause is Cause.LOSS
+
+
+def test_a_stop_asked_before_the_command_is_executed_waits_for_that() -> None:
+    """The lease is healthy, so the command gets the stop signal that it can answer, not SIGKILL."""
+    script = Script()
+    script.do(0, START)
+    assert script.do(1, wire.Stop(cause=Cause.ASKED)) == (stopping(Cause.ASKED),)
+    assert script.do(1.1, Executed(pid=7)) == (told(wire.Started(pid=7)), SendStopSignal())
+    assert script.phase is Phase.STOPPING
+
+
+def test_a_stop_asked_while_starting_is_still_bounded() -> None:
+    """An executable on a file system that hangs: SIGKILL comes when the patience ends, or at once when asked twice."""
+    script = Script()
+    script.do(0, START)
+    script.do(1, wire.Stop(cause=Cause.ASKED))
+    assert script.do(1.1, wire.KillNow()) == (Kill(),)
+    script = Script()
+    script.do(0, START)
+    script.do(1, wire.Stop(cause=Cause.ASKED))
+    assert Kill() in script.do(1.1, wire.Stop(cause=Cause.LOSS))
 
 
 # ---- deadline
@@ -226,6 +247,8 @@ def test_a_renewal_after_the_stop_for_a_deadline_changes_nothing() -> None:
     script.tick(5)
     script.do(5, wire.Extend(lease_start=at(4.9)))
     assert script.tick(7) == (Kill(),)
+    script.do(8.1, FirstReaped(wait_status=9, alone=True))
+    assert not gone_of(script.do(8.1, TreeGone(signalled=1, killed=1))).in_time
 
 
 def test_a_suspended_host_kills_on_resuming_without_a_stop_signal() -> None:
@@ -276,9 +299,10 @@ def test_a_loss_late_in_the_lease_kills_at_the_leases_own_time() -> None:
 
 def test_a_renewal_after_a_loss_changes_nothing() -> None:
     """An answer that was under way when the loss was told."""
-    script = running(grace=6.9)
-    script.do(0.05, wire.Stop(cause=Cause.LOSS))
-    script.do(0.06, wire.Extend(lease_start=at(3)))
+    script = running(stop_timeout=20.0)
+    script.do(1, wire.Stop(cause=Cause.ASKED))
+    script.do(6, wire.Stop(cause=Cause.LOSS))
+    script.do(6.1, wire.Extend(lease_start=at(5.9)))
     assert script.tick(7) == (Kill(),)
 
 

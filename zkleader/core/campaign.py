@@ -363,7 +363,6 @@ def _elected(turn: Turn) -> None:
         turn.want(Purpose.RECORD)
         return
     state.phase = Phase.LEADING
-    turn.remember(led=True)
     turn.tell(
         "elected",
         token=held.token,

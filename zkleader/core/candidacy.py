@@ -131,6 +131,7 @@ def _take(turn: Turn, event: Event) -> None:
     elif isinstance(event, LeaveAsked):
         _on_leave_asked(turn, event)
     elif isinstance(event, CommandStarted):
+        turn.remember(led=True)
         turn.tell("command_started", pid=event.pid)
     elif isinstance(event, CommandTooLate):
         tenure.on_too_late(turn)

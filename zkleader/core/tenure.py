@@ -6,8 +6,6 @@ already.  Nothing is released before everything of the command is proven gone, a
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from zkleader.core import records, wait_status
 from zkleader.core.actions import (
     Check,
@@ -294,17 +292,13 @@ def on_not_started(turn: Turn, event: CommandFailed) -> None:
 
 
 def on_too_late(turn: Turn) -> None:
-    """The guard was asked so late that it did not start anything: we may claim again, with a new token."""
+    """The guard was asked so late that it did not start anything: campaign again, with another guard."""
     state = turn.state
-    if state.phase is Phase.LEADING:
-        turn.tell("start_too_late", level="warning")
-        state.chain = replace(state.chain, held=None)
-        state.phase = Phase.WAITING
-        turn.want(Purpose.LIST, Purpose.OWN, Purpose.RECORD)
-    elif state.loss:
-        _end_tenure(turn, Outcome(end=End.CANDIDACY_LOST, reason=state.loss))
-    else:
+    if state.asked_by:
         _end_tenure(turn, Outcome(end=End.LEFT, number=state.asked_by, reason="asked"))
+    else:
+        turn.tell("start_too_late", level="warning")
+        _end_tenure(turn, Outcome(end=End.CANDIDACY_LOST, reason=state.loss or "start_too_late"))
 
 
 def on_guard_failed(turn: Turn, event: GuardFailed) -> None:

@@ -321,8 +321,12 @@ def _notice(state: State, event: Event, now: Instant) -> Outcome:
     """Take what the loop has found out by itself."""
     match event:
         case Executed(pid=pid):
-            phase = Phase.RUNNING if state.phase is Phase.STARTING else state.phase
-            return replace(state, phase=phase), (Report(message=wire.Started(pid=pid)),)
+            told = Report(message=wire.Started(pid=pid))
+            if state.phase is not Phase.STARTING:
+                return state, (told,)
+            if state.cause is not None:  # asked to stop while it started
+                return replace(state, phase=Phase.STOPPING), (told, SendStopSignal())
+            return replace(state, phase=Phase.RUNNING), (told,)
         case NotExecuted(refusal=refusal):
             if state.phase is not Phase.STARTING:
                 # Stopping was told, so its end is told too; whether it would have executed no longer matters.
@@ -396,12 +400,16 @@ def _stop(state: State, cause: Cause, now: Instant) -> Outcome:
         return state, ()
     told: tuple[Action, ...] = ()
     starting = state.phase is Phase.STARTING
-    begins = state.phase in (Phase.STARTING, Phase.RUNNING)
+    begins = state.phase in (Phase.STARTING, Phase.RUNNING) and state.cause is None
     if begins:
-        state = replace(state, phase=Phase.STOPPING, cause=cause, stop_began=now)
+        state = replace(state, cause=cause, stop_began=now)
         told = (Report(message=wire.Stopping(cause=cause)),)
-    # A process that has not executed the command has nothing to put in order, and a stop signal might meet it between
-    # two dispositions; SIGKILL cannot be lost.
+    # A stop signal might meet a process that has not executed the command between two dispositions, and be lost.  Asked
+    # while the lease is healthy, it waits for the news of the start; a loss waits for nothing, and SIGKILL is not lost.
+    if starting and cause is Cause.ASKED and _kill_in(state, now) > 0:
+        return state, told
+    if not starting and begins:
+        state = replace(state, phase=Phase.STOPPING)
     if starting or _kill_in(state, now) <= 0:
         return replace(state, phase=Phase.KILLING, kill_began=now), (*told, Kill())
     return state, (*told, SendStopSignal()) if begins else ()
@@ -412,7 +420,7 @@ def _kill_now(state: State, now: Instant) -> Outcome:
     if state.phase not in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
         return state, ()
     told: tuple[Action, ...] = ()
-    if state.phase is not Phase.STOPPING:
+    if state.cause is None:
         state = replace(state, cause=Cause.ASKED, stop_began=now)
         told = (Report(message=wire.Stopping(cause=Cause.ASKED)),)
     return replace(state, phase=Phase.KILLING, kill_began=now), (*told, Kill())
@@ -423,7 +431,7 @@ def _tick(state: State, now: Instant) -> Outcome:
     actions: tuple[Action, ...] = ()
     if state.phase in COMMAND_EXISTS and state.loss is None and _stop_limit(state).left(now) <= 0:
         state, actions = _stop(state, Cause.DEADLINE, now)
-    if state.phase is Phase.STOPPING and _kill_in(state, now) <= 0:
+    if state.phase in (Phase.STARTING, Phase.STOPPING) and _kill_in(state, now) <= 0:
         state = replace(state, phase=Phase.KILLING, kill_began=now)
         actions = (*actions, Kill())
     elif state.phase is Phase.KILLING and Kill() not in actions:
