@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from zkleader.core.lease import LONGEST_LEASE, SHORTEST_LEASE, Timing
+from zkleader.core.value import Value
 from zkleader.zk.hosts import Hosts, check_path
 
 ELECTIONS = "/zkleader"
@@ -56,8 +56,7 @@ class OnLoss(Enum):
     REJOIN = "rejoin"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Value):
     """One run.  Durations in seconds; ``election`` is the path below the chroot; ``wait`` None: for ever."""
 
     hosts: Hosts

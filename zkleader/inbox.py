@@ -10,21 +10,19 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from zkleader.core.events import Event
+from zkleader.core.value import Value
 from zkleader.zk.hosts import Server
 
 
-@dataclass(frozen=True, kw_only=True)
-class SignalArrived:
+class SignalArrived(Value):
     """The process was sent a signal."""
 
     signal: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class AddressesKnown:
+class AddressesKnown(Value):
     """Host names were resolved for a session (``addresses`` may be empty); ``trouble`` says what could not be."""
 
     session: int
@@ -32,8 +30,7 @@ class AddressesKnown:
     trouble: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class FromSession:
+class FromSession(Value):
     """An event of the session with this number: one that was replaced meanwhile no longer counts."""
 
     session: int

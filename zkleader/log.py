@@ -15,9 +15,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from zkleader.core.value import Value
 
 _QUEUE_SIZE = 1000
 """Lines that may wait for a standard error that is slow."""
@@ -51,16 +52,15 @@ class Loudness(Enum):
     VERBOSE = "debug"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Line:
+class _Line(Value):
     level: str
     event: str
     at: float
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any]
     is_plain: bool = False
 
 
-_END = _Line(level="debug", event="", at=0.0)
+_END = _Line(level="debug", event="", at=0.0, facts={})
 
 
 def is_journal(descriptor: int) -> bool:
@@ -108,7 +108,7 @@ class Log:
 
     def say(self, text: str) -> None:
         """Write ``zkleader: <text>``, whatever the loudness: what ends us is always told."""
-        self._put(_Line(level="error", event=f"zkleader: {text}", at=time.time(), is_plain=True))
+        self._put(_Line(level="error", event=f"zkleader: {text}", at=time.time(), facts={}, is_plain=True))
 
     def hurry(self) -> None:
         """Let the writer begin: the command runs, or is not about to."""

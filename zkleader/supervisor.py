@@ -14,7 +14,6 @@ import select
 import signal
 import sys
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zkleader import __version__
@@ -48,6 +47,7 @@ from zkleader.core.events import (
 from zkleader.core.lease import Instant
 from zkleader.core.records import Identity
 from zkleader.core.turn import Memory, Phase, Rules, State
+from zkleader.core.value import Value
 from zkleader.guard import system
 from zkleader.guard.handle import GuardGoneError, GuardHandle, end_everything
 from zkleader.guard.process_tree import Noted
@@ -80,8 +80,7 @@ PROOF_PATIENCE = 5.0
 """Seconds for killing what a failed guard left behind, at least: longer than any tree took when it was measured."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inherited:
+class Inherited(Value):
     """What we were started with and hand on to the command."""
 
     ignored_signals: tuple[int, ...]

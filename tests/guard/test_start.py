@@ -128,6 +128,9 @@ def test_closed_standard_streams_stay_closed(supervise: Supervise, tmp_path: Pat
         for fd, copy in enumerate(saved):
             os.dup2(copy, fd)
             os.close(copy)
+    supervision.wait_for(wire.Ready)
+    held = [os.readlink(f"/proc/{supervision.guard.pid}/fd/{fd}") for fd in range(3)]
+    assert held == ["/dev/null"] * 3
     supervision.start()
     supervision.wait_for(wire.Gone)
     listed = [line.split()[-3] for line in (tmp_path / "list").read_text().splitlines() if "->" in line]

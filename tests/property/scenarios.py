@@ -4,12 +4,25 @@ Faults that strike independently of each other find little.  What breaks a lease
 another ends, or a second blow to the same host; so each fault is placed by the one before it.
 """
 
+import os
 from dataclasses import replace
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from simulation import Fault, Kind, Scenario, Target
 
 from zkleader.core.lease import Timing
+
+EXAMPLES = int(os.environ.get("ZKLEADER_PROPERTY_EXAMPLES", "150"))
+"""Scenarios for each property; the default is for every run, thousands are for a night."""
+
+PROFILE = settings(
+    max_examples=EXAMPLES,
+    deadline=None,  # a scenario takes as long as its history is
+    derandomize=EXAMPLES == 150,  # the same for everybody by default; more examples are meant to be new ones
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
 
 TIMINGS = (
     Timing(lease=4.0, grace=1.0, stop_timeout=2.0),
@@ -26,33 +39,45 @@ ROLES = (Target.SAME,) * 5 + (Target.LEADER,) * 5 + (Target.STANDBY,) * 3 + tupl
 KINDS = (*Kind, Kind.PARTITION, Kind.CUT_OFF, Kind.AMBUSH, Kind.FREEZE, Kind.KILL_SUPERVISOR)
 
 
-@st.composite
-def scenarios(
-    draw: st.DrawFn,
-    *,
-    kinds: tuple[Kind, ...] = KINDS,
+def fault(
+    *kinds: Kind,
+    targets: tuple[Target, ...] = ROLES,
     lasting: tuple[float, ...] = LASTING,
-    timings: tuple[Timing, ...] = TIMINGS,
-    sessions: tuple[float, ...] = SESSIONS,
+    spices: tuple[int, ...] = tuple(range(12)),
     gaps: tuple[float, ...] = GAPS,
-    most: int = 10,
-) -> Scenario:
-    """Draw a scenario of at most so many faults."""
-    hosts = draw(st.integers(2, 4))
-    fault = st.builds(
+) -> st.SearchStrategy[Fault]:
+    """Choose a fault; its ``at`` is the gap to the one before."""
+    return st.builds(
         Fault,
         at=st.sampled_from(gaps),
         kind=st.sampled_from(kinds),
-        target=st.sampled_from(ROLES),
+        target=st.sampled_from(targets),
         lasts=st.sampled_from(lasting),
-        spice=st.integers(0, 11),
+        spice=st.sampled_from(spices),
     )
+
+
+@st.composite
+def scenarios(
+    draw: st.DrawFn,
+    faults: st.SearchStrategy[Fault] | None = None,
+    *,
+    timings: tuple[Timing, ...] = TIMINGS,
+    sessions: tuple[float, ...] = SESSIONS,
+    starts: tuple[float, ...] = (0.0, 0.5, 1.0),
+    least: int = 1,
+    most: int = 10,
+    overlapping: bool = True,
+) -> Scenario:
+    """Choose a scenario of so many faults; without overlapping, each begins after the end of the one before."""
+    hosts = draw(st.integers(2, 4))
     placed: list[Fault] = []
-    start = end = draw(st.sampled_from((0.0, 0.5, 1.0)))
-    for one, after_end in draw(st.lists(st.tuples(fault, st.booleans()), min_size=1, max_size=most)):
-        start = (end if after_end else start) + one.at
-        end = start + one.lasts
-        placed.append(replace(one, at=start))
+    start = end = draw(st.sampled_from(starts))
+    one = st.tuples(faults if faults is not None else fault(*KINDS), st.booleans())
+    for chosen, after_end in draw(st.lists(one, min_size=least, max_size=most)):
+        start = (end if after_end or not overlapping else start) + chosen.at
+        end = start + chosen.lasts
+        placed.append(replace(chosen, at=start))
     return Scenario(
         seed=draw(st.integers(0, 2**20)),
         timing=draw(st.sampled_from(timings)),
@@ -62,3 +87,56 @@ def scenarios(
         rejoins=draw(st.booleans()),
         faults=tuple(placed),
     )
+
+
+LONG = Timing(lease=20.0, grace=5.0, stop_timeout=10.0)
+"""The default lease."""
+
+_SHORT_OUTAGE = 0.38
+"""Leases: the outage that `LONG` rides out, less what reconnecting past three servers may take."""
+_APART = (1.0, 1.1, 1.25)
+"""Leases from the end of one to the start of the next: each by itself is ridden out, not all of them at once."""
+
+RIDDEN_OUT = scenarios(
+    st.one_of(
+        # The leader: short outages of any kind, lost requests and answers, slow servers, an operator's clumsiness.
+        fault(
+            Kind.PARTITION,
+            Kind.QUORUM_LOSS,
+            targets=(Target.LEADER,),
+            lasting=(0.05, 0.1, 0.2, 0.3, _SHORT_OUTAGE),
+            gaps=_APART,
+        ),
+        fault(Kind.CUT_OFF, targets=(Target.LEADER,), lasting=(0.1, 0.2, 0.3), gaps=_APART),
+        fault(Kind.LAG, targets=(Target.LEADER,), spices=(0, 1, 2, 3, 4, 5), gaps=_APART),
+        fault(
+            Kind.RESET,
+            Kind.AMBUSH,
+            Kind.TOUCH_RECORD,
+            Kind.SLEW,
+            targets=(Target.LEADER,),
+            lasting=(0.1, 0.3),
+            gaps=_APART,
+        ),
+        fault(Kind.FREEZE, Kind.STICK, targets=(Target.LEADER,), lasting=(0.05, 0.2), gaps=_APART),
+        # Those who wait: anything.
+        fault(
+            Kind.PARTITION,
+            Kind.EXPIRE,
+            Kind.DELETE_CANDIDATE,
+            Kind.KILL_SUPERVISOR,
+            Kind.KILL_GUARD,
+            Kind.KILL_BOTH,
+            Kind.FREEZE,
+            Kind.LEAVE,
+            targets=(Target.STANDBY,),
+            gaps=_APART,
+        ),
+    ),
+    timings=(LONG,),
+    sessions=(1.0,),
+    starts=(1.0,),
+    most=6,
+    overlapping=False,
+)
+"""One fault after another, each of which must not disturb a leader."""

@@ -6,9 +6,9 @@ import contextlib
 import os
 import resource
 import signal
-from dataclasses import dataclass
 from typing import NoReturn
 
+from zkleader.core.value import Value
 from zkleader.guard.handle import become_subreaper, note_children
 from zkleader.inbox import Inbox
 from zkleader.log import Log
@@ -18,8 +18,7 @@ _PYTHON_IGNORES = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 """Python ignores them before our first line, so what they were cannot be known: the command gets the default."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ending:
+class Ending(Value):
     """How to end: with a status, or, where the command died of a signal, of the same."""
 
     status: int

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from zkleader.core.lease import Instant
+from zkleader.core.value import Value
 from zkleader.core.wire import Cause
 
 ANY_VERSION = -1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Create:
+class Create(Value):
     """Create a znode (answer: Created)."""
 
     path: str
@@ -22,16 +21,14 @@ class Create:
     sequence: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Check:
+class Check(Value):
     """Only within a multi: fail unless the znode exists (in that version)."""
 
     path: str
     version: int = ANY_VERSION
 
 
-@dataclass(frozen=True, kw_only=True)
-class SetData:
+class SetData(Value):
     """Only within a multi: write a znode if its version is this one."""
 
     path: str
@@ -39,44 +36,38 @@ class SetData:
     version: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Delete:
+class Delete(Value):
     """Delete a znode, whatever its version (answer: Applied)."""
 
     path: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Multi:
+class Multi(Value):
     """All of the operations or none (answer: Applied with a stat per operation)."""
 
     operations: tuple[Create | Check | SetData | Delete, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Children:
+class Children(Value):
     """List the children (answer: Names).  Without a watch: all candidates would be woken by each of them."""
 
     path: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Get:
+class Get(Value):
     """Read a znode and watch it (answer: Content)."""
 
     path: str
     watch: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class Exists:
+class Exists(Value):
     """Watch a znode that we may not read (answer: Applied)."""
 
     path: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sync:
+class Sync(Value):
     """Let the server catch up with the leader of the ensemble (answer: Applied)."""
 
     path: str
@@ -85,53 +76,46 @@ class Sync:
 Request = Create | Delete | Multi | Children | Get | Exists | Sync
 
 
-@dataclass(frozen=True, kw_only=True)
-class Send:
+class Send(Value):
     """Send a request; its answer comes with this number."""
 
     number: int
     request: Request
 
 
-@dataclass(frozen=True, kw_only=True)
-class DropConnection:
+class DropConnection(Value):
     """Cut the connection, so that the next server is tried."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StartCommand:
+class StartCommand(Value):
     """Leadership is won: start the command under the lease that runs from ``lease_start``."""
 
     lease_start: Instant
     token: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExtendLease:
+class ExtendLease(Value):
     """A renewal was confirmed."""
 
     lease_start: Instant
 
 
-@dataclass(frozen=True, kw_only=True)
-class StopCommand:
+class StopCommand(Value):
     """Stop the command (cause ASKED or LOSS)."""
 
     cause: Cause
 
 
-@dataclass(frozen=True, kw_only=True)
-class KillCommand:
+class KillCommand(Value):
     """Kill the command now."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tell:
+class Tell(Value):
     """Log an event."""
 
     level: str
     event: str
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any]
 
 
 class End(Enum):
@@ -152,8 +136,7 @@ class End(Enum):
     """Only the candidacy is gone, while waiting: campaign again with a new one."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Outcome(Value):
     """How it ended, with what the end calls for.
 
     ``number`` is the raw wait status (COMMAND_ENDED), the signal (LEFT) or the errno (NOT_EXECUTED); ``reason`` is a
@@ -165,8 +148,7 @@ class Outcome:
     reason: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finish:
+class Finish(Value):
     """The candidacy is over: close the session, dismiss the guard."""
 
     outcome: Outcome

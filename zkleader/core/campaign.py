@@ -6,8 +6,6 @@ alone until this process has looked at one and the same version of it for a whol
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from zkleader.core import queue, records
 from zkleader.core.actions import (
     Check,
@@ -359,7 +357,7 @@ def _elected(turn: Turn) -> None:
     if turn.now.held_since(held.lease_start) >= state.rules.timing.stop_after or state.link is Link.OVER:
         # Confirmed too late to start anything under it: claim again over our own record, with a new token.
         turn.tell("claim_too_late", level="warning", token=held.token)
-        state.chain = replace(state.chain, held=None)
+        state.chain = state.chain.but(held=None)
         turn.want(Purpose.RECORD)
         return
     state.phase = Phase.LEADING

@@ -7,15 +7,14 @@ nothing revives a lease that has lapsed.  The chain knows no znode paths, no req
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum
 
 from zkleader.core.lease import Instant
 from zkleader.core.records import LeaseRecord, NewerFormat, Stat, Unreadable
+from zkleader.core.value import Value
 
 
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
+class Attempt(Value):
     """A claim or renewal that was sent at ``sent`` over the version that (czxid, version) names."""
 
     beat: int
@@ -24,8 +23,7 @@ class Attempt:
     version: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Held:
+class Held(Value):
     """The lease as last confirmed: it ends one lease after ``lease_start``."""
 
     lease_start: Instant
@@ -47,8 +45,7 @@ class Verdict(Enum):
     """The record is not ours (any longer)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Chain:
+class Chain(Value):
     """All that one candidacy knows of its writes to the lease record.  ``lease`` in seconds."""
 
     guid: str
@@ -61,7 +58,7 @@ class Chain:
     def attempt(self, stat: Stat, now: Instant) -> tuple[Chain, Attempt]:
         """Begin an attempt over the version that ``stat`` names; ``now`` must be read before it is sent."""
         made = Attempt(beat=self.last_beat + 1, sent=now, czxid=stat.czxid, version=stat.version)
-        return replace(self, last_beat=made.beat, doubts=(*self.doubts, made)), made
+        return self.but(last_beat=made.beat, doubts=(*self.doubts, made)), made
 
     def has_lapsed(self, now: Instant) -> bool:
         """Whether the lease that was held has ended."""
@@ -69,23 +66,23 @@ class Chain:
 
     def refused(self, attempt: Attempt) -> Chain:
         """Take back an attempt that ZooKeeper said it did not apply."""
-        return replace(self, doubts=tuple(doubt for doubt in self.doubts if doubt is not attempt))
+        return self.but(doubts=tuple(doubt for doubt in self.doubts if doubt is not attempt))
 
     def confirm(self, attempt: Attempt, stat: Stat, now: Instant) -> tuple[Chain, Verdict]:
         """Judge an attempt that was applied and made the version that ``stat`` names; ``now`` is when we learned it."""
         if stat.czxid != attempt.czxid:
             # The record was deleted and made anew between our read and this write: somebody else may have been told
             # that it was free.
-            return replace(self, doubts=()), Verdict.NOT_OURS
+            return self.but(doubts=()), Verdict.NOT_OURS
         # Every other doubt is over this version or an older one: compare-and-set has made it void.
-        settled = replace(self, doubts=())
+        settled = self.but(doubts=())
         if self.has_lapsed(now) or now.held_since(attempt.sent) >= self.lease:
             return settled, Verdict.LAPSED
         if self.held is None:
             held = Held(lease_start=attempt.sent, token=stat.mzxid, elected_at=stat.mtime, czxid=stat.czxid)
         else:
-            held = replace(self.held, lease_start=attempt.sent)
-        return replace(settled, held=held), Verdict.CONFIRMED
+            held = self.held.but(lease_start=attempt.sent)
+        return settled.but(held=held), Verdict.CONFIRMED
 
     def judge(self, record: LeaseRecord | Unreadable | NewerFormat, stat: Stat, now: Instant) -> tuple[Chain, Verdict]:
         """Judge what a read shows (after a ``sync``, when something is in doubt)."""

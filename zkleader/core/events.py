@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from zkleader.core.records import Stat
+from zkleader.core.value import Value
 from zkleader.core.wire import Cause
 
 
@@ -19,8 +19,7 @@ class Refusal(Enum):
     OTHER = "refused"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Refused:
+class Refused(Value):
     """The request was not applied; ``index``: the operation of a multi that failed, ``text``: ZooKeeper's reason."""
 
     refusal: Refusal
@@ -28,35 +27,30 @@ class Refused:
     text: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Unanswered:
+class Unanswered(Value):
     """No answer came and none will: the request may or may not have been applied."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Created:
+class Created(Value):
     """The path under which a znode was created."""
 
     path: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Names:
+class Names(Value):
     """The names of a znode's children, in no order."""
 
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Content:
+class Content(Value):
     """A znode's data and stat."""
 
     data: bytes
     stat: Stat
 
 
-@dataclass(frozen=True, kw_only=True)
-class Applied:
+class Applied(Value):
     """The request was applied; ``stats`` holds a stat for each operation that returns one, else None."""
 
     stats: tuple[Stat | None, ...] = ()
@@ -65,81 +59,69 @@ class Applied:
 Answer = Refused | Unanswered | Created | Names | Content | Applied
 
 
-@dataclass(frozen=True, kw_only=True)
-class Connected:
+class Connected(Value):
     """Requests may be sent.  ``granted`` is the session timeout in seconds, if it is known."""
 
     granted: float | None
     server: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Suspended:
+class Suspended(Value):
     """The connection is down; the session may live."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SessionLost:
+class SessionLost(Value):
     """The session is over for certain; ``reason`` is ``session_expired`` or ``authentication_failed``."""
 
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answered:
+class Answered(Value):
     """The answer to the request of that number."""
 
     number: int
     answer: Answer
 
 
-@dataclass(frozen=True, kw_only=True)
-class Touched:
+class Touched(Value):
     """A watch fired for this path."""
 
     path: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tick:
+class Tick(Value):
     """Nothing but time has passed."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LeaveAsked:
+class LeaveAsked(Value):
     """The user asked us to end, by this signal."""
 
     signal: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class CommandStarted:
+class CommandStarted(Value):
     """The guard has executed the command."""
 
     pid: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class CommandTooLate:
+class CommandTooLate(Value):
     """The guard did not start the command, because the stop signal was already due."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CommandFailed:
+class CommandFailed(Value):
     """The command could not be executed."""
 
     errno: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class CommandStopping:
+class CommandStopping(Value):
     """The guard has begun to stop the command."""
 
     cause: Cause
 
 
-@dataclass(frozen=True, kw_only=True)
-class CommandGone:
+class CommandGone(Value):
     """Everything of the command is proven gone (see ``wire.Gone`` for the fields)."""
 
     cause: Cause
@@ -147,8 +129,7 @@ class CommandGone:
     in_time: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class GuardFailed:
+class GuardFailed(Value):
     """The guard died or was silent, and the supervisor has ended everything.  ``proven``: nothing of it is left."""
 
     reason: str

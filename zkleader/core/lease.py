@@ -9,8 +9,9 @@ only after resuming.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from zkleader.core.value import Value
 
 DRIFT_ALLOWED = 0.01
 """Clock rates of two hosts differ by at most this fraction (the assumption behind the margin)."""
@@ -49,8 +50,7 @@ def margin_of(lease: float) -> float:
     return DRIFT_ALLOWED * lease + MARGIN_FLOOR
 
 
-@dataclass(frozen=True, kw_only=True)
-class Timing:
+class Timing(Value):
     """A contender's durations, all in seconds.  ``after`` means: since the sending of the last confirmed renewal."""
 
     lease: float

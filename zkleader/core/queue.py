@@ -8,7 +8,8 @@ record's.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from zkleader.core.value import Value
 
 RECORD_PREFIX = "lease-"
 """Names that begin with this are lease records, never candidates."""
@@ -41,8 +42,7 @@ def sequence_of(name: str) -> int | None:
     return -number if is_negative else number
 
 
-@dataclass(frozen=True, kw_only=True)
-class Place:
+class Place(Value):
     """One's own place: ``rank`` candidates are ahead, the nearest of them is the ``predecessor``."""
 
     rank: int

@@ -8,10 +8,10 @@ Times in records are milliseconds of the ensemble's clock, taken from znode stat
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from zkleader.core.lease import LONGEST_LEASE
+from zkleader.core.value import Value
 
 FORMAT = 1
 _LONGEST_LEASE_MS = round(LONGEST_LEASE * 1000)
@@ -26,8 +26,7 @@ class Stat(NamedTuple):
     mtime: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Identity:
+class Identity(Value):
     """Who a candidate is, for people; safety uses only the guid."""
 
     id: str
@@ -37,22 +36,19 @@ class Identity:
     version: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Unreadable:
+class Unreadable(Value):
     """Not a record of any format that we know; ``reason`` says why."""
 
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class NewerFormat:
+class NewerFormat(Value):
     """Written by a later version of zkleader; must not be touched."""
 
     format: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class LeaseRecord:
+class LeaseRecord(Value):
     """A lease record of format 1; ``content`` is all of it, unknown fields included."""
 
     content: dict[str, Any]

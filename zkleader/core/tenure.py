@@ -131,7 +131,9 @@ def _release(turn: Turn, seen: Seen) -> None:
     assert outcome is not None
     reason = outcome.reason or outcome.end.value
     status = wait_status.exit_status_of(outcome.number) if outcome.end is End.COMMAND_ENDED else None
-    state.chain, attempt = state.chain.attempt(seen.stat, turn.now)
+    chain, attempt = state.chain.attempt(seen.stat, turn.now)
+    # Only its beat is used up: as a doubt it would have us wait for the end of a lease that it does not ask for.
+    state.chain = state.chain.but(last_beat=chain.last_beat)
     record = records.released(seen.record, seen.stat, beat=attempt.beat, reason=reason, status=status)
     write = SetData(path=state.rules.record_path, data=records.encode(record), version=seen.stat.version)
     operations = (write,) if state.own is None else (write, Delete(path=state.own_path))
@@ -154,7 +156,8 @@ def on_answer(turn: Turn, purpose: Purpose, flight: Flight, answer: Answer) -> N
         _on_record(turn, answer)
     elif purpose is Purpose.OWN and isinstance(answer, Refused) and answer.refusal is Refusal.NO_NODE:
         turn.state.own = None
-        lose(turn, "candidate_deleted")
+        if turn.state.phase is not Phase.RELEASING:  # then nothing is left to lose, only the record to release
+            lose(turn, "candidate_deleted")
 
 
 def _on_write(turn: Turn, flight: Flight, answer: Answer) -> None:

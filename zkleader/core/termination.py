@@ -13,12 +13,12 @@ finality on which a release for a frozen supervisor rests.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
 from zkleader.core import wire
 from zkleader.core.lease import Instant, Timing
+from zkleader.core.value import Value
 from zkleader.core.wire import Cause
 
 RELEASE_AT_MOST = 10.0
@@ -83,8 +83,7 @@ class Limit(NamedTuple):
         return self.after - now.held_since(self.since)
 
 
-@dataclass(frozen=True, kw_only=True)
-class State:
+class State(Value):
     """Everything that the decisions depend on."""
 
     timing: Timing
@@ -112,58 +111,49 @@ class State:
 # ---- events: what the supervisor says is an event as it stands, the rest is here
 
 
-@dataclass(frozen=True, kw_only=True)
-class Executed:
+class Executed(Value):
     """The command's process has executed the command."""
 
     pid: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class NotExecuted:
+class NotExecuted(Value):
     """The command's process could not execute the command, or was too late; it ends without having done anything."""
 
     refusal: wire.TooLate | wire.ExecFailed
 
 
-@dataclass(frozen=True, kw_only=True)
-class FirstReaped:
+class FirstReaped(Value):
     """The command's first process was reaped.  ``alone``: nothing else was found, so there is nobody to stop."""
 
     wait_status: int
     alone: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class TreeGone:
+class TreeGone(Value):
     """Proof, not absence of evidence: nothing of the command exists.  The counts are for the report."""
 
     signalled: int
     killed: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tick:
+class Tick(Value):
     """Time has passed, and everything that had arrived before was handed in."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SupervisorAbsent:
+class SupervisorAbsent(Value):
     """The supervisor is stopped, or was silent for longer than a healthy one would be."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SupervisorSilent:
+class SupervisorSilent(Value):
     """The supervisor was silent for so long that it holds up the election, and it is not merely stopped."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SupervisorGone:
+class SupervisorGone(Value):
     """The supervisor is dead, or its end of the socket is closed."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReleaseEnded:
+class ReleaseEnded(Value):
     """The program that releases for the supervisor has ended, or could not be started."""
 
 
@@ -184,58 +174,49 @@ Event = (
 # ---- actions
 
 
-@dataclass(frozen=True, kw_only=True)
-class Spawn:
+class Spawn(Value):
     """Fork and execute the command with this added to its environment."""
 
     lease_start: Instant
     environment: dict[str, str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class SendStopSignal:
+class SendStopSignal(Value):
     """Send the stop signal, and SIGCONT, to everything of the command."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ForwardSignal:
+class ForwardSignal(Value):
     """Send a signal to the command's first process or to its group, if it has not been reaped."""
 
     signal: int
     to_group: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kill:
+class Kill(Value):
     """One more pass of SIGKILL over everything of the command."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Report:
+class Report(Value):
     """Tell the supervisor."""
 
     message: wire.Message
 
 
-@dataclass(frozen=True, kw_only=True)
-class KillSupervisor:
+class KillSupervisor(Value):
     """SIGKILL the supervisor."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReleaseForSupervisor:
+class ReleaseForSupervisor(Value):
     """Start the program that releases the lease, or deletes the candidate, of this guid."""
 
     guid: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class AbandonRelease:
+class AbandonRelease(Value):
     """SIGKILL that program: it has had its time."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Exit:
+class Exit(Value):
     """The guard ends."""
 
 
@@ -289,12 +270,12 @@ def due_in(state: State, now: Instant) -> float | None:
 def _hear(state: State, message: wire.Message, now: Instant) -> Outcome:
     """Take what the supervisor says."""
     if state.supervisor is Supervisor.ABSENT:
-        state = replace(state, supervisor=Supervisor.ANSWERING)
+        state = state.but(supervisor=Supervisor.ANSWERING)
     match message:
         case wire.Beat(number=number):
             return state, (Report(message=wire.BeatAnswer(number=number)),)
         case wire.Candidacy(guid=guid):
-            return replace(state, guid=guid), ()
+            return state.but(guid=guid), ()
         case wire.Start():
             return _start(state, message, now)
         case wire.Extend(lease_start=lease_start):
@@ -303,14 +284,14 @@ def _hear(state: State, message: wire.Message, now: Instant) -> Outcome:
             if state.phase in COMMAND_EXISTS:
                 return _stop(state, cause, now)
             # A loss that is told before the start that it makes void: that start must not happen.
-            return replace(state, loss=_first_loss(state, cause)), ()
+            return state.but(loss=_first_loss(state, cause)), ()
         case wire.KillNow():
             return _kill_now(state, now)
         case wire.Forward(signal=signal, to_group=to_group):
             running = state.phase in (Phase.RUNNING, Phase.STOPPING)
             return state, (ForwardSignal(signal=signal, to_group=to_group),) if running else ()
         case wire.Dismiss():
-            dismissed = replace(state, supervisor=Supervisor.DISMISSED_US)
+            dismissed = state.but(supervisor=Supervisor.DISMISSED_US)
             # Nobody should dismiss the guard of a running command.  If it happens, that is a supervisor that is gone.
             return _stop(dismissed, Cause.SUPERVISOR_GONE, now) if state.phase in COMMAND_EXISTS else (dismissed, ())
         case _:
@@ -325,14 +306,14 @@ def _notice(state: State, event: Event, now: Instant) -> Outcome:
             if state.phase is not Phase.STARTING:
                 return state, (told,)
             if state.cause is not None:  # asked to stop while it started
-                return replace(state, phase=Phase.STOPPING), (told, SendStopSignal())
-            return replace(state, phase=Phase.RUNNING), (told,)
+                return state.but(phase=Phase.STOPPING), (told, SendStopSignal())
+            return state.but(phase=Phase.RUNNING), (told,)
         case NotExecuted(refusal=refusal):
             if state.phase is not Phase.STARTING:
                 # Stopping was told, so its end is told too; whether it would have executed no longer matters.
                 return state, ()
             late = _first_loss(state, Cause.DEADLINE) if isinstance(refusal, wire.TooLate) else state.loss
-            state = replace(state, refusal=refusal, loss=late, kill_began=now, phase=Phase.KILLING)
+            state = state.but(refusal=refusal, loss=late, kill_began=now, phase=Phase.KILLING)
             return state, (Kill(),)
         case FirstReaped():
             return _first_reaped(state, event, now)
@@ -342,7 +323,7 @@ def _notice(state: State, event: Event, now: Instant) -> Outcome:
             return _tick(state, now)
         case SupervisorAbsent():
             absent = state.supervisor is Supervisor.ANSWERING
-            return replace(state, supervisor=Supervisor.ABSENT if absent else state.supervisor), ()
+            return state.but(supervisor=Supervisor.ABSENT if absent else state.supervisor), ()
         case SupervisorSilent():
             stopping, actions = (
                 _stop(state, Cause.SUPERVISOR_GONE, now) if state.phase in COMMAND_EXISTS else (state, ())
@@ -350,10 +331,10 @@ def _notice(state: State, event: Event, now: Instant) -> Outcome:
             return stopping, (KillSupervisor(), *actions)
         case SupervisorGone():
             if state.supervisor is not Supervisor.DISMISSED_US:
-                state = replace(state, supervisor=Supervisor.GONE)
+                state = state.but(supervisor=Supervisor.GONE)
             return _stop(state, Cause.SUPERVISOR_GONE, now) if state.phase in COMMAND_EXISTS else (state, ())
         case ReleaseEnded():
-            return replace(state, phase=Phase.RELEASED), ()
+            return state.but(phase=Phase.RELEASED), ()
         case _:
             raise TypeError(f"no event: {event!r}")
 
@@ -367,13 +348,13 @@ def _start(state: State, message: wire.Start, now: Instant) -> Outcome:
     final = state.loss is not None or state.supervisor is not Supervisor.ANSWERING
     if state.phase is not Phase.IDLE or final:
         return state, (Report(message=wire.TooLate()),)
-    state = replace(state, lease_start=message.lease_start)
+    state = state.but(lease_start=message.lease_start)
     if limit.left(now) <= 0:
         # The lease that this guard was kept for is over before it began: the guard is used up.
-        state = replace(state, phase=Phase.GONE, cause=Cause.DEADLINE, loss=Cause.DEADLINE)
+        state = state.but(phase=Phase.GONE, cause=Cause.DEADLINE, loss=Cause.DEADLINE)
         return state, (Report(message=wire.TooLate()),)
     spawn = Spawn(lease_start=message.lease_start, environment=message.environment)
-    return replace(state, phase=Phase.STARTING), (spawn,)
+    return state.but(phase=Phase.STARTING), (spawn,)
 
 
 def _extend(state: State, lease_start: Instant) -> State:
@@ -385,7 +366,7 @@ def _extend(state: State, lease_start: Instant) -> State:
     # both clocks: taking one that is later on one of them alone would shorten what the other has promised.
     if lease_start.raw <= state.lease_start.raw or lease_start.boottime <= state.lease_start.boottime:
         return state
-    return replace(state, lease_start=lease_start)
+    return state.but(lease_start=lease_start)
 
 
 def _stop(state: State, cause: Cause, now: Instant) -> Outcome:
@@ -395,23 +376,23 @@ def _stop(state: State, cause: Cause, now: Instant) -> Outcome:
     if state.kill_limit is not None and state.kill_limit.left(now) <= limit.left(now):
         limit = state.kill_limit
     first_loss = _first_loss(state, cause)
-    state = replace(state, kill_limit=limit, loss=first_loss)
+    state = state.but(kill_limit=limit, loss=first_loss)
     if state.phase is Phase.KILLING:
         return state, ()
     told: tuple[Action, ...] = ()
     starting = state.phase is Phase.STARTING
     begins = state.phase in (Phase.STARTING, Phase.RUNNING) and state.cause is None
     if begins:
-        state = replace(state, cause=cause, stop_began=now)
+        state = state.but(cause=cause, stop_began=now)
         told = (Report(message=wire.Stopping(cause=cause)),)
     # A stop signal might meet a process that has not executed the command between two dispositions, and be lost.  Asked
     # while the lease is healthy, it waits for the news of the start; a loss waits for nothing, and SIGKILL is not lost.
     if starting and cause is Cause.ASKED and _kill_in(state, now) > 0:
         return state, told
     if not starting and begins:
-        state = replace(state, phase=Phase.STOPPING)
+        state = state.but(phase=Phase.STOPPING)
     if starting or _kill_in(state, now) <= 0:
-        return replace(state, phase=Phase.KILLING, kill_began=now), (*told, Kill())
+        return state.but(phase=Phase.KILLING, kill_began=now), (*told, Kill())
     return state, (*told, SendStopSignal()) if begins else ()
 
 
@@ -421,9 +402,9 @@ def _kill_now(state: State, now: Instant) -> Outcome:
         return state, ()
     told: tuple[Action, ...] = ()
     if state.cause is None:
-        state = replace(state, cause=Cause.ASKED, stop_began=now)
+        state = state.but(cause=Cause.ASKED, stop_began=now)
         told = (Report(message=wire.Stopping(cause=Cause.ASKED)),)
-    return replace(state, phase=Phase.KILLING, kill_began=now), (*told, Kill())
+    return state.but(phase=Phase.KILLING, kill_began=now), (*told, Kill())
 
 
 def _tick(state: State, now: Instant) -> Outcome:
@@ -432,7 +413,7 @@ def _tick(state: State, now: Instant) -> Outcome:
     if state.phase in COMMAND_EXISTS and state.loss is None and _stop_limit(state).left(now) <= 0:
         state, actions = _stop(state, Cause.DEADLINE, now)
     if state.phase in (Phase.STARTING, Phase.STOPPING) and _kill_in(state, now) <= 0:
-        state = replace(state, phase=Phase.KILLING, kill_began=now)
+        state = state.but(phase=Phase.KILLING, kill_began=now)
         actions = (*actions, Kill())
     elif state.phase is Phase.KILLING and Kill() not in actions:
         actions = (*actions, Kill())
@@ -443,7 +424,7 @@ def _tick(state: State, now: Instant) -> Outcome:
 
 def _first_reaped(state: State, event: FirstReaped, now: Instant) -> Outcome:
     """Note the status; what the first process has left behind is stopped."""
-    state = replace(state, wait_status=event.wait_status)
+    state = state.but(wait_status=event.wait_status)
     if state.refusal is not None:
         return state, ()
     told = Report(message=wire.FirstEnded(wait_status=event.wait_status))
@@ -459,7 +440,7 @@ def _tree_gone(state: State, event: TreeGone, now: Instant) -> Outcome:
         return state, ()
     cause = state.cause or Cause.ENDED
     if state.refusal is not None:
-        return replace(state, phase=Phase.GONE, cause=cause), (Report(message=state.refusal),)
+        return state.but(phase=Phase.GONE, cause=cause), (Report(message=state.refusal),)
     began = state.stop_began or now
     gone = wire.Gone(
         cause=cause,
@@ -470,7 +451,7 @@ def _tree_gone(state: State, event: TreeGone, now: Instant) -> Outcome:
         kill_began_after=state.kill_began.held_since(began) if state.kill_began is not None else 0.0,
         gone_after=now.held_since(began),
     )
-    return replace(state, phase=Phase.GONE, cause=cause), (Report(message=gone),)
+    return state.but(phase=Phase.GONE, cause=cause), (Report(message=gone),)
 
 
 def _conclude(state: State, now: Instant) -> Outcome:
@@ -485,11 +466,11 @@ def _conclude(state: State, now: Instant) -> Outcome:
             if state.lease_start is not None:
                 left = state.timing.lease - now.held_since(state.lease_start)
             limit = Limit(now, min(RELEASE_AT_MOST, max(RELEASE_AT_LEAST, left)))
-            state = replace(state, phase=Phase.RELEASING, release_limit=limit)
+            state = state.but(phase=Phase.RELEASING, release_limit=limit)
             return state, (ReleaseForSupervisor(guid=state.guid or ""),)
     nobody = state.supervisor in (Supervisor.GONE, Supervisor.DISMISSED_US)
     if nobody and state.phase in (Phase.IDLE, Phase.GONE, Phase.RELEASED):
-        return replace(state, phase=Phase.EXITED), (Exit(),)
+        return state.but(phase=Phase.EXITED), (Exit(),)
     return state, ()
 
 

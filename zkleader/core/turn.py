@@ -8,7 +8,7 @@ is due again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import copy
 from enum import Enum
 from typing import Any
 
@@ -17,6 +17,7 @@ from zkleader.core.actions import Action, End, Finish, Outcome, Request, Send, T
 from zkleader.core.chain import Attempt, Chain
 from zkleader.core.lease import Instant, Timing
 from zkleader.core.records import Identity, LeaseRecord, NewerFormat, Stat, Unreadable
+from zkleader.core.value import Value
 
 
 class Phase(Enum):
@@ -72,8 +73,7 @@ AFTER_CONNECTING = frozenset({Purpose.SYNC, Purpose.LIST, Purpose.OWN, Purpose.A
 """Watches are gone and anything may have changed."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rules:
+class Rules(Value):
     """What the user wants.  ``wait`` and ``connect_timeout`` in seconds, ``election`` with chroot."""
 
     election: str
@@ -89,8 +89,7 @@ class Rules:
         return f"{self.election}/{queue.RECORD_PREFIX}0"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sight:
+class Sight(Value):
     """The present version of the record, and when an answer first showed it to this process."""
 
     czxid: int
@@ -98,8 +97,7 @@ class Sight:
     since: Instant
 
 
-@dataclass(frozen=True, kw_only=True)
-class Memory:
+class Memory(Value):
     """What outlives a candidacy."""
 
     began: Instant
@@ -111,16 +109,14 @@ class Memory:
     led: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Seen:
+class Seen(Value):
     """The record as last read or written."""
 
     record: LeaseRecord | Unreadable | NewerFormat
     stat: Stat
 
 
-@dataclass(frozen=True, kw_only=True)
-class Flight:
+class Flight(Value):
     """A request without an answer.  ``attempt`` and ``record``: what a WRITE wants to make of the lease record."""
 
     number: int
@@ -130,41 +126,47 @@ class Flight:
     record: LeaseRecord | None = None
 
 
-@dataclass(kw_only=True)
 class State:
     """A candidacy.  Only a turn changes it, and only its own copy."""
 
-    rules: Rules
-    guid: str
-    memory: Memory
-    chain: Chain
-    phase: Phase = Phase.JOINING
-    link: Link = Link.NONE
-    granted: float | None = None
-    """The session timeout that ZooKeeper granted, in seconds."""
-    flights: dict[Purpose, Flight] = field(default_factory=dict)
-    due: frozenset[Purpose] = frozenset({Purpose.CREATE})
-    last_number: int = 0
-    own: str | None = None
-    """The name of our candidate."""
-    names: tuple[str, ...] | None = None
-    """The children of the election as last listed."""
-    watched: str | None = None
-    """The predecessor on which our watch stands."""
-    told: tuple[object, ...] = ()
-    """The place in the queue that the log was last told."""
-    missing: tuple[str, ...] = ()
-    """Ancestors of the election that have to be made, the next one last."""
-    seen: Seen | None = None
-    last_write: Instant | None = None
-    """When the last claim or renewal was sent."""
-    since: Instant | None = None
-    """When the link went down, or leaving began."""
-    loss: str = ""
-    """Why leadership is over; empty while the lease is healthy."""
-    asked_by: int = 0
-    """The signal by which the user asked us to stop the command."""
-    outcome: Outcome | None = None
+    def __init__(self, *, rules: Rules, guid: str, memory: Memory, chain: Chain) -> None:
+        self.rules = rules
+        self.guid = guid
+        self.memory = memory
+        self.chain = chain
+        self.phase = Phase.JOINING
+        self.link = Link.NONE
+        self.granted: float | None = None
+        """The session timeout that ZooKeeper granted, in seconds."""
+        self.flights: dict[Purpose, Flight] = {}
+        self.due: frozenset[Purpose] = frozenset({Purpose.CREATE})
+        self.last_number = 0
+        self.own: str | None = None
+        """The name of our candidate."""
+        self.names: tuple[str, ...] | None = None
+        """The children of the election as last listed."""
+        self.watched: str | None = None
+        """The predecessor on which our watch stands."""
+        self.told: tuple[object, ...] = ()
+        """The place in the queue that the log was last told."""
+        self.missing: tuple[str, ...] = ()
+        """Ancestors of the election that have to be made, the next one last."""
+        self.seen: Seen | None = None
+        self.last_write: Instant | None = None
+        """When the last claim or renewal was sent."""
+        self.since: Instant | None = None
+        """When the link went down, or leaving began."""
+        self.loss = ""
+        """Why leadership is over; empty while the lease is healthy."""
+        self.asked_by = 0
+        """The signal by which the user asked us to stop the command."""
+        self.outcome: Outcome | None = None
+
+    def copied(self) -> State:
+        """Return a copy that can be changed without changing this one: all else in it is frozen."""
+        copied = copy.copy(self)
+        copied.flights = dict(self.flights)
+        return copied
 
     @property
     def place(self) -> queue.Place | None:
@@ -184,7 +186,7 @@ class Turn:
     """One turn: a copy of the state, the instant, and the actions so far."""
 
     def __init__(self, state: State, now: Instant) -> None:
-        self.state = replace(state, flights=dict(state.flights))
+        self.state = state.copied()
         self.now = now
         self.actions: list[Action] = []
 
@@ -222,7 +224,7 @@ class Turn:
 
     def remember(self, **changes: Any) -> None:
         """Change what outlives this candidacy."""
-        self.state.memory = replace(self.state.memory, **changes)
+        self.state.memory = self.state.memory.but(**changes)
 
     def leave(self, outcome: Outcome) -> None:
         """End without ever having run the command (again)."""

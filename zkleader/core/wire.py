@@ -8,11 +8,11 @@ own.  This module does not know sockets, and decides nothing.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
 from zkleader.core.lease import Instant
+from zkleader.core.value import Value
 
 MAX_BYTES = 65536
 """No message is longer; what may be longer (command line, environment) goes through a memory file at the start."""
@@ -42,29 +42,25 @@ class Cause(Enum):
         return self in (Cause.LOSS, Cause.DEADLINE, Cause.SUPERVISOR_GONE)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Message:
+class Message(Value):
     """Base of all messages."""
 
 
 # ---- supervisor to guard
 
 
-@dataclass(frozen=True, kw_only=True)
 class Beat(Message):
     """Sign of life; the guard answers with the same number."""
 
     number: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class Candidacy(Message):
     """A candidacy begins: what has to be released or deleted for us, should we die, bears this guid."""
 
     guid: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class Start(Message):
     """Start the command under a lease confirmed as from ``lease_start``; ``environment`` is added to its own."""
 
@@ -72,26 +68,22 @@ class Start(Message):
     environment: dict[str, str]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Extend(Message):
     """A renewal sent at ``lease_start`` was confirmed."""
 
     lease_start: Instant
 
 
-@dataclass(frozen=True, kw_only=True)
 class Stop(Message):
     """Stop the command: ``cause`` is ASKED (SIGKILL after the stop timeout) or LOSS (after grace)."""
 
     cause: Cause
 
 
-@dataclass(frozen=True, kw_only=True)
 class KillNow(Message):
     """Asked twice: SIGKILL without waiting any longer."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Forward(Message):
     """Hand a signal to the command's first process, or to its process group."""
 
@@ -99,7 +91,6 @@ class Forward(Message):
     to_group: bool
 
 
-@dataclass(frozen=True, kw_only=True)
 class Dismiss(Message):
     """The supervisor needs the guard no longer; end, and release nothing."""
 
@@ -107,7 +98,6 @@ class Dismiss(Message):
 # ---- guard to supervisor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Ready(Message):
     """The guard stands.  ``scope`` is how it will kill: ``cgroup`` or ``search``; ``detail`` says which, or why not."""
 
@@ -116,47 +106,40 @@ class Ready(Message):
     detail: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class BeatAnswer(Message):
     """Answer to the beat of the same number."""
 
     number: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class Started(Message):
     """The command was executed."""
 
     pid: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class TooLate(Message):
     """Not started: the stop signal was already due.  Nothing of the command exists."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class ExecFailed(Message):
     """The command could not be executed.  Nothing of it exists."""
 
     errno: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class Stopping(Message):
     """The guard has begun to stop the command."""
 
     cause: Cause
 
 
-@dataclass(frozen=True, kw_only=True)
 class FirstEnded(Message):
     """The command's first process ended with this raw wait status; what it left behind may still be there."""
 
     wait_status: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class Gone(Message):
     """Everything of the command is proven gone.
 
@@ -174,7 +157,6 @@ class Gone(Message):
     gone_after: float
 
 
-@dataclass(frozen=True, kw_only=True)
 class Note(Message):
     """Something for the log; ``level`` is ``debug``, ``info``, ``warning`` or ``error``."""
 
@@ -189,9 +171,8 @@ _TYPES: dict[str, type[Message]] = {kind.__name__: kind for kind in Message.__su
 def encode(message: Message) -> bytes:
     """Return the packet for a message."""
     content: dict[str, Any] = {"type": type(message).__name__}
-    for field in fields(message):
-        value = getattr(message, field.name)
-        content[field.name] = value.value if isinstance(value, Cause) else value
+    for name, value in message.as_dict().items():
+        content[name] = value.value if isinstance(value, Cause) else value
     return json.dumps(content).encode("ascii")
 
 

@@ -16,9 +16,9 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass
 
 from zkleader.core import wire
+from zkleader.core.value import Value
 from zkleader.guard import process_tree, system
 from zkleader.guard.channel import Channel
 from zkleader.guard.process_tree import Noted, note_children
@@ -60,8 +60,7 @@ class GuardGoneError(Exception):
     """The guard has ended, or its end of the socket is closed."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ending:
+class Ending(Value):
     """What ending everything came to."""
 
     proven: bool

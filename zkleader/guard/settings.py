@@ -7,11 +7,11 @@ release information holds secrets.  The form carries no version: both sides are 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from zkleader.core.lease import Timing
+from zkleader.core.value import Value
 
 
 class Scope(Enum):
@@ -23,8 +23,7 @@ class Scope(Enum):
     """By searching only."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class GuardSettings:
+class GuardSettings(Value):
     """All that a guard needs to know for its one tenure, or its one wait for it."""
 
     argv: tuple[bytes, ...]
@@ -42,7 +41,7 @@ class GuardSettings:
     """Signals that the supervisor was started with as blocked; the command gets the same."""
     search_path: tuple[str, ...] = ()
     """Directories to append to the import path, for psutil and for what the release program imports."""
-    release: dict[str, Any] = field(default_factory=dict)
+    release: dict[str, Any]
     """JSON for the release program; the guard adds ``guid`` and ``search_path``."""
     release_program: str = ""
     """Its file; the installed one when empty."""

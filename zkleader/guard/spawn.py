@@ -13,9 +13,9 @@ import contextlib
 import errno
 import os
 import signal
-from dataclasses import dataclass
 
 from zkleader.core.lease import Instant
+from zkleader.core.value import Value
 from zkleader.guard import system
 from zkleader.guard.settings import GuardSettings, to_raw
 
@@ -27,8 +27,7 @@ SHELL = b"/bin/sh"
 """Runs a file that is executable and has no format that the kernel knows, as execvp(3) does."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verdict(Value):
     """How a start went."""
 
     late: bool = False

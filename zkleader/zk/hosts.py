@@ -12,7 +12,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from zkleader.core.value import Value
 
 DEFAULT_PORT = 2181
 
@@ -23,8 +24,7 @@ _NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}(?<!-)")
 _SERVER = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[^\[\]:]+))(?::(?P<port>[^:]*))?")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Server:
+class Server(Value):
     """One server of the ensemble: a name or an address, and a port."""
 
     host: str
@@ -34,8 +34,7 @@ class Server:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Hosts:
+class Hosts(Value):
     """A connection string: the servers, and the chroot (empty or a path without a slash at its end)."""
 
     servers: tuple[Server, ...]
