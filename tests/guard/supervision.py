@@ -43,6 +43,7 @@ def make_settings(*command: str | bytes, mark: str, **changes: Any) -> GuardSett
         "executable": argv[0],
         "environment": environment | changes.pop("environment", {}),
         "timing": TIMING,
+        "release": {},
         "stop_signal": int(signal.SIGTERM),
         "supervisor_pid": os.getpid(),
         "release_program": str(HERE / "release_stand_in.py"),

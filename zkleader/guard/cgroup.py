@@ -42,7 +42,8 @@ class Leaf:
 
     def __init__(self, path: str, directory: int) -> None:
         self.path = path
-        self._directory = directory
+        self.directory = directory
+        """The leaf itself: a child may be forked into it."""
         self.procs = os.open("cgroup.procs", os.O_WRONLY, dir_fd=directory)
         """Writing ``0`` here puts the writer into the leaf."""
         self.events = os.open("cgroup.events", os.O_RDONLY, dir_fd=directory)
@@ -50,7 +51,7 @@ class Leaf:
 
     def close(self) -> None:
         """Give up the lock."""
-        for fd in (self.procs, self.events, self._directory):
+        for fd in (self.procs, self.events, self.directory):
             close_quietly(fd)
 
 

@@ -281,8 +281,7 @@ class Guard:
     def _perform(self, action: termination.Action) -> None:
         match action:
             case termination.Spawn(lease_start=lease_start, environment=environment):
-                procs = self._leaf.procs if self._leaf is not None else None
-                self._spawn(lease_start, environment, procs)
+                self._spawn(lease_start, environment)
             case termination.SendStopSignal():
                 self._signalled = self._scope.send(self._settings.stop_signal, self._first)
                 # A stopped process takes a handled signal only when it is continued.
@@ -307,9 +306,9 @@ class Guard:
             case termination.Exit():
                 self._exiting = True
 
-    def _spawn(self, lease_start: Instant, environment: dict[str, str], procs: int | None) -> None:
+    def _spawn(self, lease_start: Instant, environment: dict[str, str]) -> None:
         try:
-            self._starting = spawn.start(self._settings, environment, lease_start, procs)
+            self._starting = spawn.start(self._settings, environment, lease_start, self._leaf)
         except OSError as error:
             self._handle(termination.NotExecuted(refusal=wire.ExecFailed(errno=error.errno or 0)))
         else:

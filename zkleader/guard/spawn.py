@@ -17,6 +17,7 @@ import signal
 from zkleader.core.lease import Instant
 from zkleader.core.value import Value
 from zkleader.guard import system
+from zkleader.guard.cgroup import Leaf
 from zkleader.guard.settings import GuardSettings, to_raw
 
 _LATE = b"late\n"
@@ -83,11 +84,11 @@ def start(
     settings: GuardSettings,
     added: dict[str, str],
     lease_start: Instant,
-    cgroup_procs: int | None,
+    leaf: Leaf | None,
 ) -> Starting:
     """Fork a child that executes the command.
 
-    ``added`` goes into its environment; ``cgroup_procs`` is where to join its control group, if it has one.
+    ``added`` goes into its environment; ``leaf`` is its control group, if it has one.
 
     Raises:
         OSError: the fork fails; nothing exists then.
@@ -101,11 +102,12 @@ def start(
     # waits until they are the command's.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        pid = os.fork()
+        pid, has_joined = _fork(leaf)
         if pid == 0:
             # Whatever happens, the child must never return into the guard's code: two guards would follow.
             try:
-                _become_command(settings, environment, lease_start, cgroup_procs, guard=guard, pipe=writing)
+                to_join = None if has_joined else leaf
+                _become_command(settings, environment, lease_start, to_join, guard=guard, pipe=writing)
             finally:
                 os._exit(127)
     except OSError:
@@ -121,11 +123,21 @@ def start(
     return Starting(pid, reading)
 
 
+def _fork(leaf: Leaf | None) -> tuple[int, bool]:
+    """Fork; return the pid, 0 in the child, and whether that is in the leaf already."""
+    if leaf is not None:
+        try:
+            return system.fork_into(leaf.directory), True
+        except OSError:
+            pass  # A kernel before 5.7, or a sandbox that refuses clone3(): the child joins by itself.
+    return os.fork(), False
+
+
 def _become_command(
     settings: GuardSettings,
     environment: dict[bytes, bytes],
     lease_start: Instant,
-    cgroup_procs: int | None,
+    to_join: Leaf | None,
     *,
     guard: int,
     pipe: int,
@@ -136,9 +148,9 @@ def _become_command(
     # The race: the guard may have died before the line above, and then no signal comes.
     if os.getppid() != guard:
         return
-    if cgroup_procs is not None:
+    if to_join is not None:
         try:
-            os.write(cgroup_procs, b"0")
+            os.write(to_join.procs, b"0")
         except OSError as error:
             _say(pipe, _NOT_JOINED, error)
     _restore_dispositions(frozenset(settings.ignored_signals))
