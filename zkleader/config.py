@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from enum import Enum
-from pathlib import Path
 
 from zkleader.core.lease import LONGEST_LEASE, SHORTEST_LEASE, Timing
 from zkleader.core.value import Value
@@ -18,10 +17,11 @@ from zkleader.zk.hosts import Hosts, check_path
 ELECTIONS = "/zkleader"
 """Elections that are given by name lie below this."""
 
-_OUTPUTS = (b"ZKLEADER_TOKEN", b"ZKLEADER_ELECTION", b"ZKLEADER_ID", b"ZKLEADER_SLOT")
-_TAKEN_OUT = re.compile(rb"ZKLEADER_RUN_.*|NOTIFY_SOCKET|WATCHDOG_.*", re.DOTALL)
+_OURS = (b"ZKLEADER_TOKEN", b"ZKLEADER_ELECTION", b"ZKLEADER_ID", b"ZKLEADER_SLOT", b"NOTIFY_SOCKET")
+_TAKEN_OUT = (b"ZKLEADER_RUN_", b"WATCHDOG_")
+"""How the other names begin that the command does not get."""
 
-_VERSIONED = re.compile(r"(python|pypy|perl|ruby|php|lua|node|java)[\d.]*(w|m)?")
+_VERSIONED = r"(python|pypy|perl|ruby|php|lua|node|java)[\d.]*(w|m)?"
 # fmt: off
 _WRAPPERS = frozenset({
     "ash", "bash", "busybox", "chroot", "chronic", "chrt", "csh", "dash", "doas", "docker", "env", "exec", "fish",
@@ -130,7 +130,7 @@ def election_path(name: str | None, command: str) -> str:
     """
     if name is None:
         base = os.path.basename(command)
-        if base in _WRAPPERS or _VERSIONED.fullmatch(base):
+        if base in _WRAPPERS or re.fullmatch(_VERSIONED, base):
             raise UsageProblem(f"'{base}' says nothing about the job: name the election with -e")
         name = base
     path = name if name.startswith("/") else f"{ELECTIONS}/{name}"
@@ -168,8 +168,11 @@ def command_environment() -> dict[bytes, bytes]:
     From the bytes that the kernel keeps: Python may have added to its own copy (LC_CTYPE), and cannot hold every byte.
     """
     environment: dict[bytes, bytes] = {}
-    for entry in Path("/proc/self/environ").read_bytes().split(b"\0"):
+    with open("/proc/self/environ", "rb") as source:
+        entries = source.read().split(b"\0")
+    for entry in entries:
         name, equals, value = entry.partition(b"=")
-        if equals and name and name not in environment and not _TAKEN_OUT.fullmatch(name) and name not in _OUTPUTS:
+        is_ours = name in _OURS or name.startswith(_TAKEN_OUT)
+        if equals and name and name not in environment and not is_ours:
             environment[name] = value
     return environment

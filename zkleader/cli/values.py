@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
-_DURATION = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>ms|s|m|h|d)?", re.ASCII)
+_DURATION = r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>ms|s|m|h|d)?"
 _LONGEST = 10 * 365 * 86400.0
 """Seconds; a duration of more than ten years is a slip."""
 
-_REAL_TIME = re.compile(r"(?:SIG)?RTM(?P<end>IN|AX)(?P<offset>[+-]\d+)?", re.ASCII)
+_REAL_TIME = r"(?:SIG)?RTM(?P<end>IN|AX)(?P<offset>[+-][0-9]+)?"
 _DO_NOT_END = frozenset({"STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD", "URG", "WINCH"})
 
 
@@ -33,7 +33,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # not a generic befor
         """Return the seconds."""
         if isinstance(value, float):
             return value
-        found = _DURATION.fullmatch(value.strip())
+        found = re.fullmatch(_DURATION, value.strip())
         if found is None:
             self.fail(f"'{value}' is not a duration (like 500ms, 10, 10s, 1.5m, 2h, 1d)", param, ctx)
         seconds = float(found["number"]) * _UNITS[found["unit"] or ""]
@@ -69,7 +69,7 @@ class Signal(click.ParamType):  # type: ignore[type-arg] # as above
 def _signal_number(name: str) -> int | None:
     if name.isascii() and name.isdigit():
         return int(name) if int(name) in signal.valid_signals() else None
-    if found := _REAL_TIME.fullmatch(name):
+    if found := re.fullmatch(_REAL_TIME, name):
         base = signal.SIGRTMIN if found["end"] == "IN" else signal.SIGRTMAX
         number = base + int(found["offset"] or 0)
         return number if signal.SIGRTMIN <= number <= signal.SIGRTMAX else None

@@ -77,12 +77,14 @@ def _look_around(turn: Turn) -> None:
     state, place = turn.state, turn.state.place
     if turn.is_wanted(Purpose.OWN):
         turn.send(Purpose.OWN, Get(path=state.own_path))
+    # Not knowing our place yet, look as if we were first: that saves the first in line a round trip, and costs whoever
+    # is further behind one event of a watch that it does not set again.
+    if (place is None or place.rank < RECORD_RANKS) and turn.is_wanted(Purpose.RECORD):
+        turn.send(Purpose.RECORD, Get(path=state.rules.record_path))
     if place is None or not turn.is_idle(Purpose.LIST):
         return
     if place.predecessor is not None and place.predecessor != state.watched and turn.is_wanted(Purpose.AHEAD):
         turn.send(Purpose.AHEAD, Get(path=f"{state.rules.election}/{place.predecessor}"))
-    if place.rank < RECORD_RANKS and turn.is_wanted(Purpose.RECORD):
-        turn.send(Purpose.RECORD, Get(path=state.rules.record_path))
 
 
 def _make(turn: Turn) -> None:
@@ -253,6 +255,7 @@ def _on_list(turn: Turn, answer: Answer) -> None:
     turn.want(Purpose.AHEAD)
     if state.own is not None and state.own not in answer.names:
         turn.want(Purpose.OWN)
+    _tell_wait(turn)
 
 
 def _on_own(turn: Turn, answer: Answer) -> None:
@@ -288,7 +291,7 @@ def _on_ahead(turn: Turn, answer: Answer) -> None:
 
 
 def _tell_place(turn: Turn, event: str, **facts: object) -> None:
-    key = (event, *facts.values())
+    key = (event, *(value for name, value in facts.items() if name != "seconds"))
     if turn.state.told != key:
         turn.state.told = key
         turn.tell(event, "info", **facts)
@@ -311,17 +314,23 @@ def _on_record(turn: Turn, answer: Answer) -> None:
     if verdict is Verdict.CONFIRMED:  # a claim whose answer was lost
         _elected(turn)
         return
-    place, left = state.place, claimable_in(state, turn.now)
-    if place is not None and place.rank == 0 and left > 0:
-        unreadable = seen.record.reason if isinstance(seen.record, Unreadable) else None
-        holder = seen.record.holder_id if isinstance(seen.record, LeaseRecord) else None
+    _tell_wait(turn)
+
+
+def _tell_wait(turn: Turn) -> None:
+    """Tell, once for each version of it, that we are first in line and the record keeps us waiting."""
+    state, place, seen = turn.state, turn.state.place, turn.state.seen
+    if place is None or place.rank > 0 or seen is None or isinstance(seen.record, NewerFormat):
+        return
+    left = claimable_in(state, turn.now)
+    if left > 0:
         _tell_place(
             turn,
             "waiting_out_lease",
-            holder_id=holder,
-            unreadable=unreadable,
-            seconds=round(left, 3),
+            holder_id=seen.record.holder_id if isinstance(seen.record, LeaseRecord) else None,
+            unreadable=seen.record.reason if isinstance(seen.record, Unreadable) else None,
             version=seen.stat.version,
+            seconds=round(left, 3),
         )
 
 

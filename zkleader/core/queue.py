@@ -15,7 +15,7 @@ RECORD_PREFIX = "lease-"
 """Names that begin with this are lease records, never candidates."""
 
 _GREATEST_SEQUENCE = 2**31 - 1
-_SUFFIX = re.compile(r"(?P<short>-\d{9})$|(?P<digits>\d{10})$")
+_SUFFIX = r"(?P<short>-[0-9]{9})\Z|(?P<digits>[0-9]{10})\Z"
 
 
 def candidate_prefix(guid: str) -> str:
@@ -32,7 +32,7 @@ def sequence_of(name: str) -> int | None:
     """
     if name.startswith(RECORD_PREFIX):
         return None
-    found = _SUFFIX.search(name)
+    found = re.search(_SUFFIX, name)
     if found is None:
         return None
     if found["short"] is not None:

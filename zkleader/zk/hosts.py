@@ -6,7 +6,6 @@ module needs kazoo.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 import threading
@@ -20,8 +19,8 @@ DEFAULT_PORT = 2181
 _RETRY_DELAY = 0.5
 """Seconds between attempts to resolve names of which none is known."""
 
-_NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}(?<!-)")
-_SERVER = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[^\[\]:]+))(?::(?P<port>[^:]*))?")
+_NAME = r"(?!-)[A-Za-z0-9_.-]{1,253}(?<!-)"
+_SERVER = r"(?:\[(?P<v6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[^\[\]:]+))(?::(?P<port>[^:]*))?"
 
 
 class Server(Value):
@@ -58,16 +57,14 @@ def parse_hosts(text: str) -> Hosts:
 
 
 def _parse_server(text: str) -> Server:
-    found = _SERVER.fullmatch(text)
+    found = re.fullmatch(_SERVER, text)
     if found is None:
         raise ValueError(f"'{text}' is not HOST:PORT")
     host = found["v6"] or found["host"]
     if found["v6"] is not None:
-        try:
-            ipaddress.IPv6Address(host)
-        except ValueError:
-            raise ValueError(f"'{host}' is not an IPv6 address") from None
-    elif not _NAME.fullmatch(host):
+        if not _is_address(host):
+            raise ValueError(f"'{host}' is not an IPv6 address")
+    elif not re.fullmatch(_NAME, host):
         raise ValueError(f"'{host}' is not a host name")
     port = found["port"]
     if port is None:
@@ -101,9 +98,10 @@ def numeric(servers: tuple[Server, ...]) -> bool:
 
 
 def _is_address(host: str) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        ipaddress.ip_address(host)
-    except ValueError:
+        socket.inet_pton(family, host.partition("%")[0])
+    except (OSError, UnicodeError):
         return False
     return True
 
