@@ -1,20 +1,22 @@
 """The entry point: ``zkleader`` and ``python -m zkleader``."""
 
+# The built-in half of `signal`: importing the other takes milliseconds, in which Ctrl-C would print a traceback.
+import _signal  # type: ignore[import-not-found]
+
+# Before any other import: a Ctrl-C from here on ends us as it ends any program.  Nothing exists yet that would have to
+# be cleaned up.  Whoever ignores it (nohup, jobs in the background) goes on ignoring it.
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
 import os
-import signal
 import sys
+
+from zkleader.cli import main as cli
 
 
 def main() -> None:
     """Run the program and end the process."""
-    # Before any import that takes time: a Ctrl-C in between ends us as it ends any program, without a traceback.
-    # Nothing exists yet that would have to be cleaned up.  Whoever ignores it (nohup, cron jobs in the background)
-    # goes on ignoring it.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from zkleader.cli.main import main as run_program  # noqa: PLC0415 # see above
-
-    status = run_program()
+    status = cli.main()
     try:
         sys.stdout.flush()
     except OSError:

@@ -5,16 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from candidate import GRACE, LEASE, Candidate
 from program import Program
 from zookeeper import Server
 
 WITNESS = Path(__file__).resolve().parent.parent / "witness.py"
-
-LEASE = 4.0
-"""Seconds: short, so that waiting one out does not take long, and long enough for a loaded machine."""
-GRACE = 1.0
-
-Candidate = Callable[..., Program]
 
 
 @pytest.fixture

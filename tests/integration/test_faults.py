@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Candidate
-from judge import assert_nothing_left, assert_promise, candidates, last_beat_age, lines_of, wait_acting
+from candidate import Candidate
 from kazoo.client import KazooClient
+from promise import assert_nothing_left, assert_promise, candidates, last_beat_age, lines_of, wait_acting
 from proxy import Proxy
 from waiting import wait_until
 from witness import gaps, histories, read_beats

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Candidate
-from judge import assert_nothing_left, assert_promise, wait_acting
+from candidate import Candidate
 from kazoo.client import KazooClient
 from program import Program
+from promise import assert_nothing_left, assert_promise, wait_acting
 from waiting import wait_until
 from zookeeper import Server
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Candidate
-from judge import assert_nothing_left, candidates, wait_acting
+from candidate import Candidate
 from kazoo.client import KazooClient
 from kazoo.security import make_acl, make_digest_acl
 from program import Program
+from promise import assert_nothing_left, candidates, wait_acting
 from waiting import wait_until
 from zookeeper import Server
 
