@@ -1,8 +1,7 @@
 """The supervisor: the process that users know, and its one loop.
 
 News from ZooKeeper, from the guard and from signals is queued by whoever learns it, taken out here, handed to
-``candidacy.step``, and what that wants is performed.  The supervisor decides nothing about leadership; what it does
-decide, because the core cannot, is when the guard has failed: then it ends the command itself.
+``candidacy.step``, and what that wants is performed.  The supervisor decides nothing about leadership.
 
 It does not promise to act in time by itself: should it be frozen or killed, the guard has the deadlines.
 """
@@ -12,7 +11,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import sys
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -47,19 +45,15 @@ from zkleader.core.events import (
 from zkleader.core.lease import Instant
 from zkleader.core.records import Identity
 from zkleader.core.turn import Memory, Phase, Rules, State
-from zkleader.core.value import Value
+from zkleader.custody import Custody, Inherited
 from zkleader.guard import system
-from zkleader.guard.handle import GuardGoneError, GuardHandle, end_everything
-from zkleader.guard.process_tree import Noted
-from zkleader.guard.settings import GuardSettings
+from zkleader.guard.handle import GuardGoneError
 from zkleader.inbox import AddressesKnown, FromSession, Inbox, Item, SignalArrived
 from zkleader.log import Log
 from zkleader.zk import hosts
 
 if TYPE_CHECKING:
     from zkleader.zk.session import Session
-
-_PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 TO_LEAVE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 """While waiting these leave the queue."""
@@ -72,46 +66,6 @@ TAKEN = tuple(dict.fromkeys((*TO_LEAVE, *TO_FORWARD)))
 DEFAULT_TICK = 2.0
 """Seconds of ZooKeeper's tick unless configured; a session may expire that much later than it says, or, seen from a
 client whose last touch was a reply to a tick, earlier.  Only the figure that is told uses it."""
-
-GUARD_FAREWELL = 2.0
-"""Seconds in which a dismissed guard ends."""
-
-PROOF_PATIENCE = 5.0
-"""Seconds for killing what a failed guard left behind, at least: longer than any tree took when it was measured."""
-
-
-class Inherited(Value):
-    """What we were started with and hand on to the command."""
-
-    ignored_signals: tuple[int, ...]
-    signal_mask: tuple[int, ...]
-    children: frozenset[Noted]
-
-
-class _Watch:
-    """Judges by beats whether the guard is silent.  Instants are CLOCK_MONOTONIC in seconds."""
-
-    def __init__(self) -> None:
-        self._number = 0
-        self._sent_at: float | None = None
-        self.last_at = 0.0
-        """When the last beat was sent."""
-
-    def beat(self, at: float) -> wire.Beat:
-        """Return the next beat, sent at this instant."""
-        self._number += 1
-        self.last_at = at
-        if self._sent_at is None:
-            self._sent_at = at
-        return wire.Beat(number=self._number)
-
-    def heard(self) -> None:
-        """Take note that the guard has said something."""
-        self._sent_at = None
-
-    def silent_for(self, at: float) -> float:
-        """Return for how long a beat has been without any answer."""
-        return 0.0 if self._sent_at is None else at - self._sent_at
 
 
 class Supervisor:
@@ -128,8 +82,6 @@ class Supervisor:
         self._session: Session | None = None
         self._trouble = ""
         self._outcome: Outcome | None = None
-        self._started = False
-        """Whether this guard was told to start the command: then it is used up with this tenure."""
         self._rules = Rules(
             election=config.hosts.chroot + config.election,
             identity=Identity(
@@ -144,7 +96,7 @@ class Supervisor:
             wait=config.wait,
         )
         # The guard first: it starts while we import kazoo and connect.
-        self._guard = self._spawn_guard()
+        self._custody = Custody(config, inherited, self._poll)
         self._state = self._begin(Memory(began=system.now()))
 
     @property
@@ -160,75 +112,28 @@ class Supervisor:
             rejoins = outcome.end is End.LOST and self._config.on_loss is OnLoss.REJOIN
             campaigns_again = rejoins or outcome.end is End.CANDIDACY_LOST
             self._close_session()
-            if self._started or not campaigns_again:
-                self._dismiss_guard()
+            if self._custody.is_used or not campaigns_again:
+                self._custody.dismiss()
             if not campaigns_again:
                 return outcome
-            if self._started:
-                # Nothing is reset: one guard is one tenure, and its death is proven before the next is made.
-                self._guard = self._spawn_guard()
+            if self._custody.is_used:
+                # Nothing is reset: one guard is one tenure, and its end is proven before the next is made.
+                self._custody = Custody(self._config, self._inherited, self._poll)
             self._log.event("info", "campaigning_again", reason=outcome.reason)
             self._state = self._begin(self._state.memory)
 
     def end_command(self) -> None:
         """After an error of our own: end the guard and everything of the command, as far as that can be had."""
-        ending = end_everything(self._guard, noted=self._inherited.children, within=PROOF_PATIENCE)
-        if not ending.proven:
+        if not self._custody.has_ended and not self._custody.end_everything().proven:
             self._log.say("cannot prove that everything of the command is gone")
 
     # ---- the parts
-
-    def _spawn_guard(self) -> GuardHandle:
-        config = self._config
-        guard = GuardHandle.spawn(
-            GuardSettings(
-                argv=config.argv,
-                executable=config.executable,
-                environment=config.environment,
-                timing=config.timing,
-                stop_signal=config.stop_signal,
-                supervisor_pid=os.getpid(),
-                ignored_signals=self._inherited.ignored_signals,
-                signal_mask=self._inherited.signal_mask,
-                search_path=(*(path for path in sys.path if path), os.path.dirname(_PACKAGE)),
-                release={
-                    "hosts": ",".join(map(str, config.hosts.servers)),
-                    "election": config.hosts.chroot + config.election,
-                    "lease": config.timing.lease,
-                    "reason": "supervisor_gone",
-                    "status": None,
-                },
-            )
-        )
-        self._poll.register(guard.fileno(), select.POLLIN)
-        self._poll.register(guard.pidfd, select.POLLIN)
-        self._watch = _Watch()
-        self._started = False
-        return guard
-
-    def _dismiss_guard(self) -> None:
-        guard = self._guard
-        if guard.wait_status is None:
-            try:
-                guard.send(wire.Dismiss())
-                guard.flush()
-            except GuardGoneError:
-                pass
-            if not guard.reap(GUARD_FAREWELL):
-                guard.kill()
-                guard.reap(GUARD_FAREWELL)
-            self._forget_guard()
-        guard.close()
-
-    def _forget_guard(self) -> None:
-        self._poll.unregister(self._guard.fileno())
-        self._poll.unregister(self._guard.pidfd)
 
     def _begin(self, memory: Memory) -> State:
         """Begin a candidacy: a new guid, a new session."""
         guid = str(uuid.uuid4())
         self._outcome = None
-        self._guard.send(wire.Candidacy(guid=guid))
+        self._custody.send(wire.Candidacy(guid=guid))
         from zkleader.zk.session import Session  # noqa: PLC0415 # kazoo: while the guard starts
 
         self._sessions += 1
@@ -275,16 +180,14 @@ class Supervisor:
             self._poll.poll(self._poll_timeout())
             for item in self._inbox.drain():
                 self._take(item)
-            self._hear_guard()
-            self._judge_guard(asked_at)
+            if not self._custody.has_ended:
+                self._watch_guard(asked_at)
             self._step(Tick())
         return self._outcome
 
     def _poll_timeout(self) -> float:
         now = system.now()
-        left = []
-        if self._guard.wait_status is None:
-            left.append(self._watch.last_at + self._beat_interval(now) - now.monotonic)
+        left = [] if self._custody.has_ended else [self._custody.beat_in(now, self._lease_start)]
         if (step_in := candidacy.next_step_in(self._state, now)) is not None:
             left.append(step_in)
         # Rounded up, or a poll that returns a little early would be followed by some that do not wait at all.
@@ -326,7 +229,6 @@ class Supervisor:
 
     def _message(self, action: StartCommand | ExtendLease | StopCommand | KillCommand) -> wire.Message:
         if isinstance(action, StartCommand):
-            self._started = True
             environment = {
                 "ZKLEADER_TOKEN": str(action.token),
                 "ZKLEADER_ELECTION": self._config.election,
@@ -364,60 +266,37 @@ class Supervisor:
 
     # ---- the guard
 
+    @property
+    def _lease_start(self) -> Instant | None:
+        held = self._state.chain.held
+        return held.lease_start if held is not None else None
+
     def _tell_guard(self, message: wire.Message) -> None:
-        try:
-            self._guard.send(message)
-        except GuardGoneError:
+        if not self._custody.send(message):
             self._guard_failed("guard_died")
 
-    def _hear_guard(self) -> None:
-        if self._guard.wait_status is not None:
-            return
-        self._guard.flush()
+    def _watch_guard(self, asked_at: float) -> None:
         try:
-            messages = self._guard.receive()
+            for message in self._custody.hear():
+                self._on_message(message)
+        except GuardGoneError:
+            self._guard_failed("guard_died")
+            return
         except wire.MalformedMessageError:
             self._guard_failed("guard_talks_nonsense")
             return
-        for message in messages:
-            self._watch.heard()
-            self._on_message(message)
-        if self._guard.closed:
+        now = system.now()
+        if self._custody.beat_in(now, self._lease_start) <= 0 and not self._custody.beat(now):
             self._guard_failed("guard_died")
-
-    def _judge_guard(self, asked_at: float) -> None:
-        """Act on a guard that is silent: killed ones are told by the socket, frozen ones only by beats."""
-        if self._guard.wait_status is not None:
-            return
-        now, timing = system.now(), self._config.timing
-        if now.monotonic - self._watch.last_at >= self._beat_interval(now):
-            self._tell_guard(self._watch.beat(now.monotonic))
-        held = self._state.chain.held
-        silent = self._watch.silent_for(asked_at)
-        is_killing_time = self._started and held is not None and now.held_since(held.lease_start) >= timing.kill_after
-        if silent >= (timing.kill_allowance / 4 if is_killing_time else timing.guard_silence):
+        elif self._custody.is_silent(asked_at, now, self._lease_start):
             self._guard_failed("guard_silent")
 
-    def _beat_interval(self, now: Instant) -> float:
-        """Return how often to ask: often when the deadline is near, so that a frozen guard is known by kill_at."""
-        timing, held = self._config.timing, self._state.chain.held
-        if self._started and held is not None and now.held_since(held.lease_start) >= timing.stop_after:
-            return timing.kill_allowance / 8
-        return timing.renewal_interval
-
     def _guard_failed(self, reason: str) -> None:
-        if self._outcome is not None or self._guard.wait_status is not None:
+        if self._outcome is not None or self._custody.has_ended:
             return
-        within = max(PROOF_PATIENCE, self._config.timing.kill_allowance)
-        ending = end_everything(self._guard, noted=self._inherited.children, within=within)
-        self._forget_guard()
-        self._log.event(
-            "error",
-            reason,
-            killed=ending.killed,
-            proven_gone=ending.proven,
-            took=round(ending.seconds, 3),
-        )
+        ending = self._custody.end_everything()
+        took = round(ending.seconds, 3)
+        self._log.event("error", reason, killed=ending.killed, proven_gone=ending.proven, took=took)
         self._step(GuardFailed(reason=reason, proven=ending.proven))
 
     def _on_message(self, message: wire.Message) -> None:

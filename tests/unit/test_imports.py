@@ -30,7 +30,8 @@ PARTS = {
     "log": {"core", "config", "exit_status"},
     "systemd": {"core"},
     "inbox": {"core", "zk.hosts"},
-    "supervisor": {"core", "zk", "guard", "config", "exit_status", "log", "systemd", "inbox"},
+    "custody": {"core", "guard", "config"},
+    "supervisor": {"core", "zk", "guard", "config", "custody", "exit_status", "log", "systemd", "inbox"},
 }
 FREE = {"cli", "__main__", "__init__"}  # the outermost ring, and the library's lazy door
 

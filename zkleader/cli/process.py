@@ -9,10 +9,11 @@ import signal
 from typing import NoReturn
 
 from zkleader.core.value import Value
+from zkleader.custody import Inherited
 from zkleader.guard.handle import become_subreaper, note_children
 from zkleader.inbox import Inbox
 from zkleader.log import Log
-from zkleader.supervisor import TAKEN, Inherited
+from zkleader.supervisor import TAKEN
 
 _PYTHON_IGNORES = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 """Python ignores them before our first line, so what they were cannot be known: the command gets the default."""

@@ -1,0 +1,166 @@
+"""The supervisor's dealings with its guard: one guard, watched by beats, ended with everything of its command.
+
+It owns the guard's process, the messages both ways, and the judgement that the guard has failed, which the core cannot
+make.  It must not know candidacies.  It does not promise that a guard that answers does its work; the guard's own tests
+are for that.
+
+A guard that was killed is told by its socket and pidfd; one that is frozen, only by beats that nobody answers.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+
+from zkleader.config import Config
+from zkleader.core import wire
+from zkleader.core.lease import Instant
+from zkleader.core.value import Value
+from zkleader.guard.handle import Ending, GuardGoneError, GuardHandle, Noted, end_everything
+from zkleader.guard.settings import GuardSettings
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+
+_FAREWELL = 2.0
+"""Seconds in which a dismissed guard ends."""
+
+_PROOF_PATIENCE = 5.0
+"""Seconds for killing what a failed guard left behind: longer than any tree took when it was measured."""
+
+
+class Inherited(Value):
+    """What we were started with and hand on to the command."""
+
+    ignored_signals: tuple[int, ...]
+    signal_mask: tuple[int, ...]
+    children: frozenset[Noted]
+    """Children from before we were executed; they are not the command's."""
+
+
+class Custody:
+    """One guard from its execution to its end, as the supervisor sees it.
+
+    ``lease_start`` below is that of the lease as last confirmed, None when there is none.
+    """
+
+    def __init__(self, config: Config, inherited: Inherited, poll: select.poll) -> None:
+        self._timing = config.timing
+        self._children = inherited.children
+        self._poll = poll
+        self._beats = 0
+        self._beat_at = 0.0
+        self._unanswered_since: float | None = None
+        self._has_command = False
+        self._is_watched = True
+        self._guard = GuardHandle.spawn(_settings(config, inherited))
+        self._poll.register(self._guard.fileno(), select.POLLIN)
+        self._poll.register(self._guard.pidfd, select.POLLIN)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the guard was ended, as far as that could be had; nothing is to be heard from it any more."""
+        return not self._is_watched
+
+    @property
+    def is_used(self) -> bool:
+        """Whether this guard was told to start the command: then it is used up with this tenure."""
+        return self._has_command
+
+    def send(self, message: wire.Message) -> bool:
+        """Send a message; return whether there is a guard to take it."""
+        self._has_command = self._has_command or isinstance(message, wire.Start)
+        try:
+            self._guard.send(message)
+        except GuardGoneError:
+            return False
+        return True
+
+    def hear(self) -> list[wire.Message]:
+        """Return what the guard has said.
+
+        Raises:
+            GuardGoneError: it has ended, and everything that it had said was returned before.
+            MalformedMessageError: it is no guard of ours.
+        """
+        self._guard.flush()
+        messages = self._guard.receive()
+        if messages:
+            self._unanswered_since = None
+        elif self._guard.closed:
+            raise GuardGoneError
+        return messages
+
+    def beat_in(self, now: Instant, lease_start: Instant | None) -> float:
+        """Return the seconds until the next beat is to be sent."""
+        return self._beat_at + self._beat_interval(now, lease_start) - now.monotonic
+
+    def beat(self, now: Instant) -> bool:
+        """Ask for a sign of life; return whether there is a guard to ask."""
+        self._beats += 1
+        self._beat_at = now.monotonic
+        if self._unanswered_since is None:
+            self._unanswered_since = now.monotonic
+        return self.send(wire.Beat(number=self._beats))
+
+    def is_silent(self, asked_at: float, now: Instant, lease_start: Instant | None) -> bool:
+        """Judge the guard by an instant (CLOCK_MONOTONIC) that was read before the last poll.
+
+        The race: the supervisor itself may have been frozen with the answer in its socket.  What was read before the
+        poll, and judged after it, cannot count that freeze.
+        """
+        silent = 0.0 if self._unanswered_since is None else asked_at - self._unanswered_since
+        is_killing_time = (
+            self._has_command and lease_start is not None and now.held_since(lease_start) >= self._timing.kill_after
+        )
+        return silent >= (self._timing.kill_allowance / 4 if is_killing_time else self._timing.guard_silence)
+
+    def end_everything(self) -> Ending:
+        """End the guard and everything of the command by ourselves."""
+        ending = end_everything(self._guard, noted=self._children, within=_PROOF_PATIENCE)
+        self._forget()
+        return ending
+
+    def dismiss(self) -> None:
+        """Let a guard whose command is gone end; give it back its descriptors."""
+        if not self.has_ended:
+            if self.send(wire.Dismiss()):
+                self._guard.flush()
+            if not self._guard.reap(_FAREWELL):
+                self._guard.kill()
+                self._guard.reap(_FAREWELL)
+            self._forget()
+        self._guard.close()
+
+    def _forget(self) -> None:
+        self._is_watched = False
+        self._poll.unregister(self._guard.fileno())
+        self._poll.unregister(self._guard.pidfd)
+
+    def _beat_interval(self, now: Instant, lease_start: Instant | None) -> float:
+        """Return how often to ask: often when the deadline is near, so that a frozen guard is known by then."""
+        if self._has_command and lease_start is not None and now.held_since(lease_start) >= self._timing.stop_after:
+            return self._timing.kill_allowance / 8
+        return self._timing.renewal_interval
+
+
+def _settings(config: Config, inherited: Inherited) -> GuardSettings:
+    return GuardSettings(
+        argv=config.argv,
+        executable=config.executable,
+        environment=config.environment,
+        timing=config.timing,
+        stop_signal=config.stop_signal,
+        supervisor_pid=os.getpid(),
+        ignored_signals=inherited.ignored_signals,
+        signal_mask=inherited.signal_mask,
+        # The guard runs without site: what we were found through, and where our own package lies.
+        search_path=(*(path for path in sys.path if path), os.path.dirname(_PACKAGE)),
+        release={
+            "hosts": ",".join(map(str, config.hosts.servers)),
+            "election": config.hosts.chroot + config.election,
+            "lease": config.timing.lease,
+            "reason": "supervisor_gone",
+            "status": None,
+        },
+    )
