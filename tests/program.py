@@ -23,7 +23,16 @@ from waiting import wait_until
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 # Taken out of what the test run inherited: a test states what its program gets.
-FOREIGN = ("ZKLEADER_", "WATCHDOG_", "NOTIFY_SOCKET", "TERM", "COLORTERM", "INVOCATION_ID", "JOURNAL_STREAM")
+FOREIGN = (
+    "ZKLEADER_",
+    "PYTHONDONTWRITEBYTECODE",
+    "WATCHDOG_",
+    "NOTIFY_SOCKET",
+    "TERM",
+    "COLORTERM",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+)
 Stream = Literal["stderr", "stdout"]
 # How the command lines of our own processes read, whether they are started as modules or as files.
 GUARD = ("zkleader.guard", "zkleader/guard/")
