@@ -71,9 +71,9 @@ class Judge:
 
     def guard_stepped(self, before: termination.State, after: termination.State) -> None:
         """A guard that has begun to stop for a loss never starts anything again, nor counts a renewal."""
-        if before.loss is not None and (after.loss is None or after.lease_start != before.lease_start):
-            if before.lease_start is not None:
-                raise Violation("the guard took up again what was lost")
+        is_taken_up = after.loss is None or after.lease_start != before.lease_start
+        if before.loss is not None and before.lease_start is not None and is_taken_up:
+            raise Violation("the guard took up again what was lost")
         if before.loss is None and after.loss is not None and after.phase in termination.COMMAND_EXISTS:
             self.losses += 1
 

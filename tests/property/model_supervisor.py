@@ -87,9 +87,7 @@ class Supervisor:
             self._inbox.append((client, event))
             self.wake()
 
-        client = Client(
-            around.timeline, around.ensemble, self, host=around.host, timing=around.timing, deliver=deliver
-        )
+        client = Client(around.timeline, around.ensemble, self, host=around.host, timing=around.timing, deliver=deliver)
         self.client = client
         self.wake()
 

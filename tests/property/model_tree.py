@@ -1,7 +1,7 @@
 """What ZooKeeper stores, and what its transactions do to it: pure, one tree for each zxid.
 
-Owns the semantics of znodes (versions, czxid and mzxid, ephemerals, sequence numbers, all or nothing).  It must not know
-servers, sessions' lives or time.
+Owns the semantics of znodes (versions, czxid and mzxid, ephemerals, sequence numbers, all or nothing).  It must
+not know servers, sessions' lives or time.
 """
 
 from dataclasses import dataclass, replace

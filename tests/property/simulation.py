@@ -1,8 +1,8 @@
 """Several hosts, one election, one ensemble, and a scenario of faults, in simulated time.
 
 A discrete-event simulation rather than a rule-based state machine: what finds faults here is timing within a few
-milliseconds of a lease's end, over minutes of history, and that needs a clock, not a list of steps.  Hypothesis chooses the
-scenario (hosts, clocks, faults and when they strike) and shrinks it; everything below that is drawn from the scenario's
+milliseconds of a lease's end, over minutes of history, and that needs a clock, not a list of steps.  Hypothesis chooses
+the scenario (hosts, clocks, faults and when they strike) and shrinks it; everything below that is drawn from the scenario's
 seed, so a scenario is a history.
 
 After the last fault the hosts are left in peace: somebody has to lead within a bound, and when all are asked to leave,
@@ -169,7 +169,9 @@ class Simulation:
         for supervisor in self._supervisors:
             supervisor.leave()
         self.timeline.run_until(self.timeline.now + timing.stop_timeout + timing.lease)
-        left = [name for name in model_tree.children(self.ensemble.tree, ELECTION) if queue.sequence_of(name) is not None]
+        left = [
+            name for name in model_tree.children(self.ensemble.tree, ELECTION) if queue.sequence_of(name) is not None
+        ]
         if left or self.judge.acting or any(supervisor.alive for supervisor in self._supervisors):
             raise Violation(f"left over: candidates {left}, {len(self.judge.acting)} commands, or a process")
         if any(guard.alive for guard in self._guards):

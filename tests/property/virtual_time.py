@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from zkleader.core.lease import Instant
 
 
-class Violation(AssertionError):
+class Violation(AssertionError):  # noqa: N818 # the word of the field: a violated invariant
     """An invariant does not hold."""
 
 
