@@ -2,8 +2,8 @@
 
 A discrete-event simulation rather than a rule-based state machine: what finds faults here is timing within a few
 milliseconds of a lease's end, over minutes of history, and that needs a clock, not a list of steps.  Hypothesis chooses
-the scenario (hosts, clocks, faults and when they strike) and shrinks it; everything below that is drawn from the scenario's
-seed, so a scenario is a history.
+the scenario (hosts, clocks, faults and when they strike) and shrinks it; everything below that is drawn from the
+scenario's seed, so a scenario is a history.
 
 After the last fault the hosts are left in peace: somebody has to lead within a bound, and when all are asked to leave,
 nothing may be left over.
