@@ -92,7 +92,7 @@ def check_timing(timing: Timing) -> None:
     """
     if not SHORTEST_LEASE <= timing.lease <= LONGEST_LEASE:
         raise UsageProblem(
-            f"--lease {show(timing.lease)} is not within {show(SHORTEST_LEASE)} and {show(LONGEST_LEASE)}"
+            f"cannot use --lease: {show(timing.lease)} is not within {show(SHORTEST_LEASE)} and {show(LONGEST_LEASE)}"
         )
     needed = timing.grace + timing.margin + timing.kill_allowance + 3 * timing.renewal_interval
     if needed > timing.lease:

@@ -25,6 +25,9 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 _FAREWELL = 2.0
 """Seconds in which a dismissed guard ends."""
 
+_RELEASE_PATIENCE = 10.0
+"""Seconds that a guard may take to release for us."""
+
 _PROOF_PATIENCE = 5.0
 """Seconds for killing what a failed guard left behind: longer than any tree took when it was measured."""
 
@@ -54,8 +57,9 @@ class Custody:
         self._has_command = False
         self._is_watched = True
         self._guard = GuardHandle.spawn(_settings(config, inherited))
-        self._poll.register(self._guard.fileno(), select.POLLIN)
-        self._poll.register(self._guard.pidfd, select.POLLIN)
+        self._descriptors = (self._guard.fileno(), self._guard.pidfd)
+        for descriptor in self._descriptors:
+            self._poll.register(descriptor, select.POLLIN)
 
     @property
     def has_ended(self) -> bool:
@@ -121,6 +125,18 @@ class Custody:
         self._forget()
         return ending
 
+    def leave_it_to_the_guard(self) -> bool:
+        """Hang up: the guard then ends the command and releases, as it does for a supervisor that died.
+
+        Returns whether everything is proven gone.
+        """
+        self._guard.hang_up()
+        patience = self._timing.grace + self._timing.kill_allowance + _RELEASE_PATIENCE
+        if self._guard.reap(patience):
+            self._forget()
+            return True
+        return self.end_everything().proven
+
     def dismiss(self) -> None:
         """Let a guard whose command is gone end; give it back its descriptors."""
         if not self.has_ended:
@@ -134,8 +150,8 @@ class Custody:
 
     def _forget(self) -> None:
         self._is_watched = False
-        self._poll.unregister(self._guard.fileno())
-        self._poll.unregister(self._guard.pidfd)
+        for descriptor in self._descriptors:
+            self._poll.unregister(descriptor)
 
     def _beat_interval(self, now: Instant, lease_start: Instant | None) -> float:
         """Return how often to ask: often when the deadline is near, so that a frozen guard is known by then."""

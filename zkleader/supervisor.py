@@ -15,7 +15,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from zkleader import __version__
-from zkleader.config import Config, OnLoss, show, tightness
+from zkleader.config import Config, OnLoss, tightness
 from zkleader.core import candidacy, wait_status, wire
 from zkleader.core.actions import (
     Action,
@@ -123,9 +123,10 @@ class Supervisor:
             self._state = self._begin(self._state.memory)
 
     def end_command(self) -> None:
-        """After an error of our own: end the guard and everything of the command, as far as that can be had."""
-        if not self._custody.has_ended and not self._custody.end_everything().proven:
+        """After an error of our own: have everything of the command ended, and what is ours in ZooKeeper released."""
+        if not self._custody.has_ended and not self._custody.leave_it_to_the_guard():
             self._log.say("cannot prove that everything of the command is gone")
+        self._close_session()
 
     # ---- the parts
 
@@ -163,9 +164,9 @@ class Supervisor:
             "info",
             "campaigning",
             hosts=str(config.hosts),
-            lease=show(timing.lease),
-            grace=show(timing.grace),
-            outage_ridden_out=show(timing.ridden_out),
+            lease=timing.lease,
+            grace=timing.grace,
+            outage_ridden_out=round(timing.ridden_out, 3),
         )
         if tight := tightness(timing, len(config.hosts.servers)):
             self._log.event("warning", "timing_tight", reason=tight)
@@ -244,8 +245,8 @@ class Supervisor:
 
     def _on_addresses(self, item: AddressesKnown) -> None:
         assert self._session is not None
-        self._trouble = item.trouble
-        if item.trouble:
+        is_news, self._trouble = item.trouble != self._trouble, item.trouble
+        if item.trouble and is_news:  # it is tried again twice a second
             self._log.event("warning", "host_not_resolved", reason=item.trouble)
         if item.addresses:
             self._session.start(item.addresses)
@@ -253,7 +254,9 @@ class Supervisor:
     def _on_connected(self, event: Connected) -> None:
         if event.granted is not None and event.granted - DEFAULT_TICK < self._config.timing.ridden_out:
             ridden_out = max(0.0, event.granted - DEFAULT_TICK)
-            self._log.event("info", "outage_ridden_out", seconds=ridden_out, session_timeout=event.granted)
+            self._log.event(
+                "info", "outage_bounded_by_session", outage_ridden_out=ridden_out, session_timeout=event.granted
+            )
 
     def _on_signal(self, number: int) -> None:
         if self._state.phase in (Phase.LEADING, Phase.STOPPING):

@@ -22,11 +22,12 @@ def candidate(programs: Callable[..., Program], zookeeper: Server, election: str
         hosts: str = "",
         witness: tuple[str, ...] = (),
         command: tuple[str, ...] = (),
+        program: tuple[str, ...] = (sys.executable, "-m", "zkleader"),
         **rest: object,
     ) -> Program:
         timing = () if "--lease" in options else ("--lease", f"{LEASE}s", "--grace", f"{GRACE}s")
         line = command or (sys.executable, "-I", "-S", str(WITNESS), str(beats), *witness)
         where = ("-z", hosts or zookeeper.hosts, "-e", election, "--id", name)
-        return programs("run", "-v", *where, *timing, *options, "--", *line, **rest)
+        return programs("run", "-v", *where, *timing, *options, "--", *line, command=program, **rest)
 
     return start

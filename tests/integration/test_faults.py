@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -304,6 +305,40 @@ def test_a_candidate_deleted_while_waiting_queues_again(
     first.signal(signal.SIGTERM)
     first.wait()
     wait_acting(second, beats)
+    second.signal(signal.SIGTERM)
+    second.wait()
+    assert_promise(beats, tenures=2)
+    assert_nothing_left(first, second, client=kazoo_client, election=election)
+
+
+BROKEN = """
+import sys
+from zkleader import supervisor
+from zkleader.cli import main
+sound = supervisor.candidacy.next_step_in
+def broken(state, now):
+    if state.memory.led and now.held_since(state.chain.held.lease_start) > 1:
+        raise RuntimeError("boom")
+    return sound(state, now)
+supervisor.candidacy.next_step_in = broken
+main.main()
+"""
+"""The program with a fault of its own: it raises a second after it has become leader."""
+
+
+def test_an_error_of_our_own_ends_the_command_and_releases(
+    candidate: Candidate, beats: Path, kazoo_client: KazooClient, election: str
+) -> None:
+    """70, one line and no traceback; the next candidate need not wait for lease or session (20 s here)."""
+    timing = ("--lease", "20s", "--grace", "1s")
+    first = candidate("a", *timing, witness=("--daemonise",), program=(sys.executable, "-c", BROKEN))
+    wait_acting(first, beats)
+    second = candidate("b", *timing)
+    second.wait_for("event=waiting ")
+    assert first.wait() == 70
+    assert any("internal error: RuntimeError: boom" in line for line in first.stderr)
+    assert not any("Traceback" in line for line in first.stderr)
+    wait_acting(second, beats, deadline=5)
     second.signal(signal.SIGTERM)
     second.wait()
     assert_promise(beats, tenures=2)

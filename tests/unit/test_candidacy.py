@@ -239,7 +239,10 @@ def test_a_newer_format_is_never_claimed(where: str) -> None:
 def test_nonblock_ends_when_a_candidate_is_ahead() -> None:
     """75, at the first listing."""
     script = Script(wait=0.0)
-    assert finish(End.NOT_ELECTED, reason="not_elected") in script.join(0, AHEAD)
+    assert not any(isinstance(action, Finish) for action in script.join(0, AHEAD))
+    ahead = Content(data=b'{"format": 1, "id": "them"}', stat=stat(0))
+    assert script.answer(0, f"{ELECTION}/{AHEAD}", ahead) == [finish(End.NOT_ELECTED, reason="not_elected")]
+    assert script.events() == ["waiting"]  # who it is that is ahead
 
 
 def test_nonblock_waits_out_the_lease_of_whoever_is_gone() -> None:

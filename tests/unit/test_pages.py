@@ -416,7 +416,7 @@ def test_readme_names_every_reason_and_every_cause() -> None:
 def written_fields() -> dict[str, set[str]]:
     """Return the fields of every znode that we write, from znodes written for this: by claim, renewal and release."""
     identity = records.Identity(id="a", host="h", pid=1, command="c", version="0")
-    candidate = records.parse_candidate(records.candidate_data("g", identity, 20))
+    candidate = records.parse_candidate(records.candidate_data(identity, 20))
     first = records.parse_lease_record(records.new_record(released=True))
     assert isinstance(candidate, dict)
     assert isinstance(first, records.LeaseRecord)

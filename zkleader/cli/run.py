@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -72,7 +73,7 @@ def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     type=click.IntRange(0, 255),
     metavar="N",
     default=int(ExitStatus.NOT_ELECTED),
-    help="Exit status (0 to 255) when not elected in time.  [default: 75]",
+    help="Exit status when not elected in time.  [default: 75]",
 )
 @_option(
     "--lease",
@@ -174,10 +175,11 @@ def _ending_of(outcome: Outcome, config: Config) -> process.Ending:
     if outcome.end is End.NOT_ELECTED:
         return process.Ending(status=config.conflict_status)
     if outcome.end is End.NOT_EXECUTED:
-        is_missing = outcome.number in (2, 20)  # ENOENT, ENOTDIR
-        return process.Ending(status=ExitStatus.NOT_FOUND if is_missing else ExitStatus.CANNOT_EXECUTE)
+        return process.Ending(status=ExitStatus.NOT_FOUND if outcome.number in _MISSING else ExitStatus.CANNOT_EXECUTE)
     return process.Ending(status=_STATUSES[outcome.end])
 
+
+_MISSING = (errno.ENOENT, errno.ENOTDIR)
 
 _STATUSES = {
     End.UNREACHABLE: ExitStatus.UNREACHABLE,
@@ -190,6 +192,12 @@ _STATUSES = {
 }
 
 
+def _why_not_executed(number: int, config: Config) -> str:
+    if number in _MISSING and os.path.exists(config.executable):
+        return "its interpreter was not found"
+    return os.strerror(number).lower()
+
+
 def _tell(outcome: Outcome, config: Config, log: Log, trouble: str) -> None:
     """Say in one line what ended us, if it is an error; a change of state is an event."""
     command, reason = config.command_name, outcome.reason
@@ -199,9 +207,9 @@ def _tell(outcome: Outcome, config: Config, log: Log, trouble: str) -> None:
         End.NOT_PERMITTED: f"cannot {reason}: not permitted",
         End.NEWER_FORMAT: f"cannot take part in {config.election}: {reason}, and this version knows format 1",
         End.REFUSED: f"cannot {reason}",
-        End.NOT_EXECUTED: f"cannot run {command}: {os.strerror(outcome.number).lower()}",
+        End.NOT_EXECUTED: f"cannot run {command}: {_why_not_executed(outcome.number, config)}",
         End.LOST_LATE: f"cannot confirm that all of {command} was gone in time: leadership lost ({reason})",
-        End.GUARD_FAILED: f"internal error: {reason}; {command} was ended",
+        End.GUARD_FAILED: f"internal error: {reason.replace('_', ' ')}; {command} was ended",
     }
     if outcome.end in lines:
         log.say(lines[outcome.end])

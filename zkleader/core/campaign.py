@@ -63,7 +63,7 @@ def advance(turn: Turn) -> None:
     if turn.is_wanted(Purpose.MAKE):
         _make(turn)
     if state.phase is Phase.JOINING and turn.is_wanted(Purpose.CREATE):
-        data = records.candidate_data(state.guid, rules.identity, rules.timing.lease)
+        data = records.candidate_data(rules.identity, rules.timing.lease)
         path = f"{rules.election}/{queue.candidate_prefix(state.guid)}"
         turn.send(Purpose.CREATE, Create(path=path, data=data, ephemeral=True, sequence=True))
     if turn.is_idle(Purpose.CREATE, Purpose.MAKE) and turn.is_wanted(Purpose.LIST):

@@ -265,7 +265,8 @@ def _lose_patience(turn: Turn) -> None:
     place = state.place
     if state.link is Link.UP:
         # First in line with a lease to wait out is not "waiting for others": a crash would lock everyone out.
-        is_over = place is not None and place.rank > 0 and turn.is_idle(Purpose.LIST)
+        # Who is ahead was read by then, so that the log can tell.
+        is_over = place is not None and place.rank > 0 and turn.is_idle(Purpose.LIST, Purpose.AHEAD)
     else:
         away = turn.now.held_since(state.since) if state.since is not None else 0.0
         is_over = place is None or place.rank > 0 or away >= rules.timing.lease

@@ -117,12 +117,11 @@ def _dump(content: dict[str, Any]) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def candidate_data(guid: str, identity: Identity, lease: float) -> bytes:
+def candidate_data(identity: Identity, lease: float) -> bytes:
     """Return the data of a candidate's znode."""
     return _dump(
         {
             "format": FORMAT,
-            "guid": guid,
             "id": identity.id,
             "host": identity.host,
             "pid": identity.pid,

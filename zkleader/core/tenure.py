@@ -101,7 +101,7 @@ def step_down(turn: Turn, signal: int) -> None:
     """The user asked us to end: stop the command in order and go on renewing; asked again, kill it."""
     turn.state.asked_by = turn.state.asked_by or signal
     if turn.state.phase is Phase.LEADING:
-        turn.tell("stop_asked")
+        turn.tell("stop_asked", signal=signal)
         turn.actions.append(StopCommand(cause=Cause.ASKED))
         turn.state.phase = Phase.STOPPING
     else:
@@ -255,7 +255,7 @@ def _on_record_releasing(turn: Turn, seen: Seen, verdict: Verdict) -> None:
 def _give_up_release(turn: Turn) -> None:
     chain = turn.state.chain
     if chain.held is not None or chain.doubts:
-        turn.tell("release_unconfirmed", level="warning", successor="waits out the lease")
+        turn.tell("release_unconfirmed", level="warning", consequence="a successor may have to wait out the lease")
     turn.finish()
 
 

@@ -196,6 +196,10 @@ class GuardHandle:
             self.wait_status = 0
         return True
 
+    def hang_up(self) -> None:
+        """Close the socket: the guard takes this for our death, ends the command and releases."""
+        self._channel.close()
+
     def close(self) -> None:
         """Close our descriptors.  A guard that still lives takes this for our death."""
         self._channel.close()

@@ -130,6 +130,6 @@ def _resolve(servers: tuple[Server, ...], done: Done) -> bool:
             for *_, address in socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM):
                 found[Server(host=str(address[0]), port=server.port)] = None
         except (OSError, UnicodeError) as error:
-            trouble = f"cannot resolve {server.host}: {error}"
+            trouble = f"cannot resolve {server.host}: {error.strerror if isinstance(error, OSError) else error}"
     done(tuple(found), trouble)
     return bool(found)
