@@ -266,6 +266,17 @@ def test_wait_bounds_the_time_behind_others_also_when_suspended() -> None:
     assert script.do(6, Connected(granted=20.0, server="s")) == [finish(End.NOT_ELECTED, reason="not_elected")]
 
 
+def test_wait_ends_also_when_the_queue_was_listed_again_without_news() -> None:
+    """The watch on the predecessor stands already, so there is nothing to wait for but the deadline."""
+    script = Script(wait=5.0)
+    surplus = f"{GUID}-n_0000000009"
+    script.join(0, AHEAD, surplus)
+    script.answer(0, f"{ELECTION}/{AHEAD}", Content(data=b"{}", stat=stat(0)))
+    script.answer(0, Delete, Applied())
+    script.answer(0, Children, Names(names=(AHEAD, OWN, "lease-0")))
+    assert script.do(5) == [finish(End.NOT_ELECTED, reason="not_elected")]
+
+
 def test_connect_timeout_is_unreachable_whatever_else() -> None:
     """Not reached is not "not elected"."""
     script = Script(wait=0.0)

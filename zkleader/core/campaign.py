@@ -83,7 +83,9 @@ def _look_around(turn: Turn) -> None:
         turn.send(Purpose.RECORD, Get(path=state.rules.record_path))
     if place is None or not turn.is_idle(Purpose.LIST):
         return
-    if place.predecessor is not None and place.predecessor != state.watched and turn.is_wanted(Purpose.AHEAD):
+    if place.predecessor is None or place.predecessor == state.watched:
+        state.due -= {Purpose.AHEAD}
+    elif turn.is_wanted(Purpose.AHEAD):
         turn.send(Purpose.AHEAD, Get(path=f"{state.rules.election}/{place.predecessor}"))
 
 
