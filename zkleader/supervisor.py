@@ -218,7 +218,7 @@ class Supervisor:
         if isinstance(action, Send):
             self._session.submit(action.number, action.request)
         elif isinstance(action, Tell):
-            self._log.event(action.level, action.event, **action.facts)
+            self._log.event(action.level, action.event, **_readable(action.facts))
             if action.event in ("waiting", "waiting_out_lease"):
                 self._log.hurry()
         elif isinstance(action, DropConnection):
@@ -340,6 +340,10 @@ class Supervisor:
 
 def _ended(raw: int) -> dict[str, Any]:
     number = wait_status.signal_of(raw)
-    if number is None:
-        return {"status": wait_status.exit_status_of(raw)}
-    return {"signal": signal.Signals(number).name if number in set(signal.Signals) else number}
+    return {"status": wait_status.exit_status_of(raw)} if number is None else _readable({"signal": number})
+
+
+def _readable(facts: dict[str, Any]) -> dict[str, Any]:
+    """Name the signal among the facts; those without a name (real-time ones) stay numbers."""
+    number = facts.get("signal")
+    return facts | {"signal": signal.Signals(number).name} if number in set(signal.Signals) else facts

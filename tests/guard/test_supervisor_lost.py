@@ -158,6 +158,40 @@ def test_a_guard_that_was_frozen_counts_the_renewals_that_waited(stand_in: Make,
     assert not any(line.startswith("Stopping") for line in supervisor.lines())
 
 
+def test_a_guard_frozen_between_hearing_and_judging_hears_again_first(
+    supervise: Callable[..., Supervision], patch_guard: Callable[[str], None], tmp_path: Path
+) -> None:
+    """The same at the worst moment: it has just emptied the socket, and on resuming the clock shows a deadline passed."""
+    freeze_here = tmp_path / "freeze"
+    patch_guard(
+        "watch = loop.Guard._watch_supervisor\n"
+        "def freeze_after(self):\n"
+        "    watch(self)\n"
+        f"    if os.path.exists({str(freeze_here)!r}):\n"
+        f"        os.remove({str(freeze_here)!r})\n"
+        "        os.kill(os.getpid(), 19)\n"
+        "loop.Guard._watch_supervisor = freeze_after"
+    )
+    supervision = supervise(*shell("exec sleep 60"), timing=Timing(lease=4.0, grace=1.5, stop_timeout=1.0))
+    supervision.start()
+    supervision.wait_for(wire.Started)
+    freeze_here.touch()
+
+    def is_frozen() -> bool:
+        supervision.turn()
+        status = system.process_status(supervision.guard.pid)
+        return status is not None and status.is_stopped
+
+    wait_until(is_frozen, what="the guard's freeze")
+    for resume, seconds in ((False, 1.9), (True, 0.6)):
+        if resume:
+            os.kill(supervision.guard.pid, signal.SIGCONT)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            supervision.turn()
+    assert supervision.kinds() == ["Ready", "Started"]
+
+
 def test_a_guard_that_was_frozen_itself_does_not_blame_its_supervisor(stand_in: Make) -> None:
     """For longer than a supervisor may be silent; the beats that waited in the socket speak for it."""
     supervisor = stand_in(*shell("exit 0"), start=False)

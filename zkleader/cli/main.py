@@ -39,8 +39,7 @@ def main() -> int:
     except CommandProblem as error:
         say_at_once(str(error))
         return ExitStatus.CANNOT_EXECUTE if error.found else ExitStatus.NOT_FOUND
-    except (click.Abort, OSError) as error:
-        say_at_once(f"cannot write the answer: {error}")
+    except (click.Abort, BrokenPipeError):
         return ExitStatus.INTERNAL
     except Exception as error:  # noqa: BLE001 # no traceback reaches a user
         say_at_once(f"internal error: {type(error).__name__}: {error}")

@@ -50,12 +50,6 @@ PAUSE_SHORTEST = 0.001
 PAUSE_LONGEST = 0.05
 
 
-MOST_UNANSWERED = 2
-"""Beats under way to a guard that does not answer.  The kernel keeps about ten packets for a side that does not read
-(net.unix.max_dgram_qlen); that room is for renewals, which a guard that was frozen must find when it runs again, before
-it judges the deadline that they move.  Two are enough to tell it that we live."""
-
-
 class GuardGoneError(Exception):
     """The guard has ended, or its end of the socket is closed."""
 
@@ -84,7 +78,6 @@ class GuardHandle:
         self.ready: wire.Ready | None = None
         """What it said first, once that was received."""
         self._channel = channel
-        self._unanswered = 0
 
     @classmethod
     def spawn(cls, settings: GuardSettings) -> GuardHandle:
@@ -138,17 +131,13 @@ class GuardHandle:
         return self._channel.wants_write
 
     def send(self, message: wire.Message) -> None:
-        """Send, or queue if the guard does not read; never waits.  Beats are dropped while two are unanswered.
+        """Send, or queue if the guard does not read; never waits.  Beats are dropped rather than queued.
 
         Raises:
             GuardGoneError: the socket is known to be closed.
         """
         if self._channel.closed:
             raise GuardGoneError(f"the guard (pid {self.pid}) has ended")
-        if isinstance(message, wire.Beat):
-            if self._unanswered >= MOST_UNANSWERED:
-                return
-            self._unanswered += 1
         self._channel.send(message)
 
     def flush(self) -> None:
@@ -165,9 +154,7 @@ class GuardHandle:
             return []
         messages = self._channel.receive()
         for message in messages:
-            if isinstance(message, wire.BeatAnswer):
-                self._unanswered = 0
-            elif isinstance(message, wire.Ready):
+            if isinstance(message, wire.Ready):
                 self.ready = message
         return messages
 

@@ -126,11 +126,15 @@ class Guard:
             self._wait()
             # The order matters.  How the start went comes before the end of what was started; everything that the
             # supervisor has said, renewals above all, before the deadlines that it moves are judged.
+            # The race: frozen between hearing and judging, we would find on resuming that a deadline has passed which
+            # renewals in the socket have moved.  So what is judged is the instant *before* hearing: whatever had been
+            # said by then is known, and what has passed since is judged in the next round, which follows at once.
+            judged_at = system.now()
             self._read_start()
             self._reap()
             self._hear()
             self._watch_supervisor()
-            self._handle(termination.Tick())
+            self._handle(termination.Tick(), at=judged_at)
             self._prove()
         self._scope.close()
         if self._supervisor_died:
@@ -273,8 +277,8 @@ class Guard:
 
     # ---- actions
 
-    def _handle(self, event: termination.Event) -> None:
-        self._state, actions = termination.step(self._state, event, system.now())
+    def _handle(self, event: termination.Event, at: Instant | None = None) -> None:
+        self._state, actions = termination.step(self._state, event, at or system.now())
         for action in actions:
             self._perform(action)
 
