@@ -5,11 +5,14 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from processes import lives, look_at, marked
-from supervision import Scope, StandIn, shell
+from supervision import Scope, StandIn, Supervision, shell
 from waiting import wait_until
 
+from zkleader.core import wire
+from zkleader.core.lease import Timing
 from zkleader.guard import system
 
 Make = Callable[..., StandIn]
@@ -161,7 +164,7 @@ def test_a_guard_that_was_frozen_counts_the_renewals_that_waited(stand_in: Make,
 def test_a_guard_frozen_between_hearing_and_judging_hears_again_first(
     supervise: Callable[..., Supervision], patch_guard: Callable[[str], None], tmp_path: Path
 ) -> None:
-    """The same at the worst moment: it has just emptied the socket, and on resuming the clock shows a deadline passed."""
+    """The same at the worst moment: the socket was just emptied, and on resuming the clock shows a deadline passed."""
     freeze_here = tmp_path / "freeze"
     patch_guard(
         "watch = loop.Guard._watch_supervisor\n"

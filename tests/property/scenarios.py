@@ -24,7 +24,12 @@ PROFILE = settings(
     print_blob=True,
 )
 
+LONG = Timing(lease=20.0, grace=5.0, stop_timeout=10.0)
+"""The default lease."""
+
 TIMINGS = (
+    LONG,
+    Timing(lease=60.0, grace=10.0, stop_timeout=10.0),
     Timing(lease=4.0, grace=1.0, stop_timeout=2.0),
     Timing(lease=10.0, grace=3.0, stop_timeout=5.0),
     Timing(lease=2.0, grace=0.4, stop_timeout=1.0),
@@ -88,9 +93,6 @@ def scenarios(
         faults=tuple(placed),
     )
 
-
-LONG = Timing(lease=20.0, grace=5.0, stop_timeout=10.0)
-"""The default lease."""
 
 _SHORT_OUTAGE = 0.38
 """Leases: the outage that `LONG` rides out, less what reconnecting past three servers may take."""
