@@ -3,6 +3,7 @@
 The servers are started when a test asks for them first, so unit tests run without Java.
 """
 
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,12 @@ from processes import kill_marked
 from program import Program
 from proxy import Proxy
 from zookeeper import Ensemble, Server
+
+# A run in the background, or under nohup, ignores these; what it starts would ignore them too, as it should, and tests
+# of signals would prove nothing.
+for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
