@@ -13,13 +13,14 @@ from simulation import Fault, Kind, Scenario, Target
 
 from zkleader.core.lease import Timing
 
-EXAMPLES = int(os.environ.get("ZKLEADER_PROPERTY_EXAMPLES", "150"))
+_USUAL = 100
+EXAMPLES = int(os.environ.get("ZKLEADER_PROPERTY_EXAMPLES", _USUAL))
 """Scenarios for each property; the default is for every run, thousands are for a night."""
 
 PROFILE = settings(
     max_examples=EXAMPLES,
     deadline=None,  # a scenario takes as long as its history is
-    derandomize=EXAMPLES == 150,  # the same for everybody by default; more examples are meant to be new ones
+    derandomize=EXAMPLES == _USUAL,  # the same for everybody by default; more examples are meant to be new ones
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )

@@ -551,6 +551,16 @@ def test_a_release_that_cannot_be_confirmed_is_given_up_when_the_lease_ends() ->
     assert script.events() == ["release_unconfirmed"]
 
 
+def test_asked_once_while_releasing_still_releases_and_asked_twice_does_not() -> None:
+    """Whoever signals command and supervisor together must not make the successor wait out a lease."""
+    script = Script()
+    script.lead(0)
+    script.do(1, gone(Cause.ENDED, 15))
+    assert script.do(1, LeaveAsked(signal=15)) == []
+    assert script.state.phase is Phase.RELEASING
+    assert script.do(1, LeaveAsked(signal=15)) == [finish(End.COMMAND_ENDED, number=15, reason="ended")]
+
+
 def test_the_guards_deadline_is_final_for_us_too() -> None:
     """Whatever is confirmed after it: the guard will not start anything again."""
     script = Script()

@@ -228,10 +228,13 @@ def _on_leave_asked(turn: Turn, event: LeaveAsked) -> None:
     if state.phase in _WITH_A_COMMAND:
         tenure.step_down(turn, event.signal)
     elif state.phase in _UP_TO_LEADERSHIP:
+        state.asked_by = event.signal
         turn.tell("leave_asked", signal=event.signal)
         turn.leave(Outcome(end=End.LEFT, number=event.signal, reason="asked"))
-    else:  # asked again while on the way out: wait for nothing
+    elif state.asked_by:  # asked again while on the way out: wait for nothing
         turn.finish()
+    else:  # the command has ended by itself, perhaps of the same signal: the release is still worth its moment
+        state.asked_by = event.signal
 
 
 def _expire(turn: Turn) -> None:
