@@ -109,7 +109,7 @@ class Supervisor:
         self._announce()
         while True:
             outcome = self._run_candidacy()
-            rejoins = outcome.end is End.LOST and self._config.on_loss is OnLoss.REJOIN
+            rejoins = outcome.end is End.LOST and self._config.on_loss is OnLoss.REJOIN and not self._state.asked_by
             campaigns_again = rejoins or outcome.end is End.CANDIDACY_LOST
             self._close_session()
             if self._custody.is_used or not campaigns_again:

@@ -324,12 +324,35 @@ def test_a_claim_confirmed_too_late_starts_nothing_and_is_made_anew() -> None:
     assert script.state.phase is Phase.WAITING
 
 
-def test_a_claim_on_a_record_made_anew_gives_nothing() -> None:
-    """Another czxid: somebody may have been told that it was free."""
+def test_a_claim_on_a_record_made_anew_ends_the_candidacy() -> None:
+    """Another czxid: there may be a leader.  With our guid on it, the record would be claimable without a wait."""
     script = Script()
     script.join(1)
     actions = script.answer(2, Multi, Applied(stats=(None, stat(2, czxid=999))))
-    assert not any(isinstance(action, StartCommand) for action in actions)
+    assert actions == [finish(End.CANDIDACY_LOST, reason="record_replaced")]
+
+
+def test_a_watch_that_fires_before_its_answer_is_taken_is_not_lost() -> None:
+    """Two threads of kazoo's hand over watches and answers; the late answer would count a watch that is gone."""
+    script = Script()
+    script.join(0, AHEAD)
+    late = next(flight for flight in script.state.flights.values() if flight.request.path == f"{ELECTION}/{AHEAD}")  # type: ignore[union-attr]
+    assert Children(path=ELECTION) in script.sent(1, Touched(path=f"{ELECTION}/{AHEAD}"))
+    script.do(1, Answered(number=late.number, answer=Content(data=b"{}", stat=stat(0))))
+    assert script.state.watched is None
+    actions = script.answer(1, Children, Names(names=("lease-0", OWN)))
+    assert isinstance(actions[0].request, Multi)  # type: ignore[union-attr]
+
+
+def test_asked_to_end_on_the_way_out_of_a_candidacy_nothing_follows() -> None:
+    """TERM must not be answered by another candidacy."""
+    script = Script()
+    script.join(0, AHEAD)
+    script.do(1, Suspended())
+    for flight in list(script.state.flights.values()):
+        script.do(1, Answered(number=flight.number, answer=Unanswered()))
+    script.state.asked_by = 15
+    assert script.do(1, SessionLost(reason="session_expired")) == [finish(End.LEFT, number=15, reason="asked")]
 
 
 # ---- leading

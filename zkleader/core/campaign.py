@@ -169,7 +169,7 @@ def on_answer(turn: Turn, purpose: Purpose, flight: Flight, answer: Answer) -> N
     elif purpose is Purpose.OWN:
         _on_own(turn, answer)
     elif purpose is Purpose.AHEAD:
-        _on_ahead(turn, answer)
+        _on_ahead(turn, flight, answer)
     elif purpose is Purpose.RECORD:
         _on_record(turn, answer)
     elif purpose is Purpose.WRITE:
@@ -269,14 +269,18 @@ def _on_own(turn: Turn, answer: Answer) -> None:
         turn.want(Purpose.LIST)
 
 
-def _on_ahead(turn: Turn, answer: Answer) -> None:
+def _on_ahead(turn: Turn, flight: Flight, answer: Answer) -> None:
     state, place = turn.state, turn.state.place
     if isinstance(answer, Refused):
         turn.want(Purpose.LIST)
         return
     if place is None or place.predecessor is None:
         return
-    state.watched = place.predecessor
+    asked = getattr(flight.request, "path", "").rpartition("/")[2]
+    if asked != place.predecessor:  # listed anew meanwhile: the watch stands on somebody else
+        turn.want(Purpose.AHEAD)
+        return
+    state.watched = asked
     ahead = records.parse_candidate(answer.data if isinstance(answer, Content) else b"")
     if isinstance(ahead, NewerFormat):
         turn.refuse(End.NEWER_FORMAT, f"candidate {place.predecessor} has format {ahead.format}")
@@ -316,6 +320,9 @@ def _on_record(turn: Turn, answer: Answer) -> None:
     if verdict is Verdict.CONFIRMED:  # a claim whose answer was lost
         _elected(turn)
         return
+    if verdict is Verdict.NOT_OURS and isinstance(seen.record, LeaseRecord) and seen.record.holder == state.guid:
+        _claimed_another_record(turn)
+        return
     _tell_wait(turn)
 
 
@@ -344,7 +351,7 @@ def _on_claim(turn: Turn, flight: Flight, answer: Answer) -> None:
         assert stat is not None
         state.chain, verdict = state.chain.confirm(flight.attempt, stat, turn.now)
         if verdict is Verdict.NOT_OURS:
-            turn.want(Purpose.LIST, Purpose.RECORD)
+            _claimed_another_record(turn)
             return
         _written(turn, flight, stat)
         if verdict is Verdict.CONFIRMED:
@@ -353,6 +360,15 @@ def _on_claim(turn: Turn, flight: Flight, answer: Answer) -> None:
     assert isinstance(answer, Refused)
     state.chain = state.chain.refused(flight.attempt)
     turn.want(Purpose.LIST, Purpose.OWN, Purpose.RECORD)
+
+
+def _claimed_another_record(turn: Turn) -> None:
+    """Our claim hit a record that was made anew after our read: there may be a leader who is just being told.
+
+    It bears our guid now, and our own record would be claimable at once.  Under a new guid it is a stranger's, and is
+    waited out.
+    """
+    turn.leave(Outcome(end=End.CANDIDACY_LOST, reason="record_replaced"))
 
 
 def _written(turn: Turn, flight: Flight, stat: Stat) -> None:

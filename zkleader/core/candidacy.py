@@ -218,6 +218,11 @@ def _on_touched(turn: Turn, event: Touched) -> None:
     elif state.watched is not None and event.path == f"{election}/{state.watched}":
         state.watched = None
         turn.want(Purpose.LIST)
+    elif Purpose.AHEAD in state.flights and event.path == getattr(state.flights[Purpose.AHEAD].request, "path", None):
+        # The race: kazoo hands over watches and answers in two threads, so the watch that a read has set may fire
+        # before its answer is taken.  That answer is let go, and the predecessor is read and watched again.
+        del state.flights[Purpose.AHEAD]
+        turn.want(Purpose.LIST, Purpose.AHEAD)
     elif event.path == state.rules.record_path and state.phase is Phase.WAITING:
         # A leader need not look: its next renewal will tell, and every renewal of its own would wake it.
         turn.want(Purpose.RECORD)

@@ -245,5 +245,8 @@ class Turn:
     def finish(self) -> None:
         """The candidacy is over."""
         assert self.state.outcome is not None
+        if self.state.asked_by and self.state.outcome.end is End.CANDIDACY_LOST:
+            # Asked to end on the way out of a candidacy: no other may follow.
+            self.state.outcome = Outcome(end=End.LEFT, number=self.state.asked_by, reason="asked")
         self.state.phase = Phase.ENDED
         self.actions.append(Finish(outcome=self.state.outcome))
