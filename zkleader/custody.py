@@ -4,7 +4,8 @@ It owns the guard's process, the messages both ways, and the judgement that the 
 make.  It must not know candidacies.  It does not promise that a guard that answers does its work; the guard's own tests
 are for that.
 
-A guard that was killed is told by its socket and pidfd; one that is frozen, only by beats that nobody answers.
+A guard that was killed is told by its socket and pidfd; one that is frozen, only by beats that nobody answers
+(``core.beats``).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 
 from zkleader.config import Config
 from zkleader.core import wire
+from zkleader.core.beats import Beats
 from zkleader.core.lease import Instant
 from zkleader.core.value import Value
 from zkleader.guard.handle import Ending, GuardGoneError, GuardHandle, Noted, end_everything
@@ -51,10 +53,7 @@ class Custody:
         self._timing = config.timing
         self._children = inherited.children
         self._poll = poll
-        self._beats = 0
-        self._beat_at = 0.0
-        self._unanswered_since: float | None = None
-        self._has_command = False
+        self._beats = Beats(timing=config.timing)
         self._is_watched = True
         self._guard = GuardHandle.spawn(_settings(config, inherited))
         self._descriptors = (self._guard.fileno(), self._guard.pidfd)
@@ -69,11 +68,12 @@ class Custody:
     @property
     def is_used(self) -> bool:
         """Whether this guard was told to start the command: then it is used up with this tenure."""
-        return self._has_command
+        return self._beats.has_command
 
     def send(self, message: wire.Message) -> bool:
         """Send a message; return whether there is a guard to take it."""
-        self._has_command = self._has_command or isinstance(message, wire.Start)
+        if isinstance(message, wire.Start):
+            self._beats = self._beats.but(has_command=True)
         try:
             self._guard.send(message)
         except GuardGoneError:
@@ -88,36 +88,28 @@ class Custody:
             MalformedMessageError: it is no guard of ours.
         """
         self._guard.flush()
+        # Asked before reading, so that its last words are not missed.  The socket alone would not do: a descriptor
+        # that leaked into another process keeps it open.
+        has_ended = self._guard.reap(0)
         messages = self._guard.receive()
         if messages:
-            self._unanswered_since = None
-        elif self._guard.closed:
+            self._beats = self._beats.heard()
+        elif has_ended or self._guard.closed:
             raise GuardGoneError
         return messages
 
     def beat_in(self, now: Instant, lease_start: Instant | None) -> float:
         """Return the seconds until the next beat is to be sent."""
-        return self._beat_at + self._beat_interval(now, lease_start) - now.monotonic
+        return self._beats.due_in(now, lease_start)
 
     def beat(self, now: Instant) -> bool:
         """Ask for a sign of life; return whether there is a guard to ask."""
-        self._beats += 1
-        self._beat_at = now.monotonic
-        if self._unanswered_since is None:
-            self._unanswered_since = now.monotonic
-        return self.send(wire.Beat(number=self._beats))
+        self._beats = self._beats.sent(now)
+        return self.send(wire.Beat(number=self._beats.count))
 
     def is_silent(self, asked_at: float, now: Instant, lease_start: Instant | None) -> bool:
-        """Judge the guard by an instant (CLOCK_MONOTONIC) that was read before the last poll.
-
-        The race: the supervisor itself may have been frozen with the answer in its socket.  What was read before the
-        poll, and judged after it, cannot count that freeze.
-        """
-        silent = 0.0 if self._unanswered_since is None else asked_at - self._unanswered_since
-        is_killing_time = (
-            self._has_command and lease_start is not None and now.held_since(lease_start) >= self._timing.kill_after
-        )
-        return silent >= (self._timing.kill_allowance / 4 if is_killing_time else self._timing.guard_silence)
+        """Judge the guard by an instant (CLOCK_MONOTONIC) that was read before the last poll (see `Beats`)."""
+        return self._beats.is_silent(asked_at, now, lease_start)
 
     def end_everything(self) -> Ending:
         """End the guard and everything of the command by ourselves."""
@@ -125,13 +117,16 @@ class Custody:
         self._forget()
         return ending
 
-    def leave_it_to_the_guard(self) -> bool:
+    def leave_it_to_the_guard(self, now: Instant, lease_start: Instant | None) -> bool:
         """Hang up: the guard then ends the command and releases, as it does for a supervisor that died.
 
         Returns whether everything is proven gone.
         """
         self._guard.hang_up()
         patience = self._timing.grace + self._timing.kill_allowance + _RELEASE_PATIENCE
+        if self.is_used and lease_start is not None:
+            # It may be frozen, and there are no beats any more: by SIGKILL's time it has done its work or we do it.
+            patience = min(patience, self._timing.kill_after - now.held_since(lease_start))
         if self._guard.reap(patience):
             self._forget()
             return True
@@ -152,12 +147,6 @@ class Custody:
         self._is_watched = False
         for descriptor in self._descriptors:
             self._poll.unregister(descriptor)
-
-    def _beat_interval(self, now: Instant, lease_start: Instant | None) -> float:
-        """Return how often to ask: often when the deadline is near, so that a frozen guard is known by then."""
-        if self._has_command and lease_start is not None and now.held_since(lease_start) >= self._timing.stop_after:
-            return self._timing.kill_allowance / 8
-        return self._timing.renewal_interval
 
 
 def _settings(config: Config, inherited: Inherited) -> GuardSettings:

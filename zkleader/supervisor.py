@@ -124,7 +124,7 @@ class Supervisor:
 
     def end_command(self) -> None:
         """After an error of our own: have everything of the command ended, and what is ours in ZooKeeper released."""
-        if not self._custody.has_ended and not self._custody.leave_it_to_the_guard():
+        if not self._custody.has_ended and not self._custody.leave_it_to_the_guard(system.now(), self._lease_start):
             self._log.say("cannot prove that everything of the command is gone")
         self._close_session()
 
@@ -152,7 +152,7 @@ class Supervisor:
             self._session.start(servers)
         else:
             hosts.resolve(servers, resolved)
-        return candidacy.begin(self._rules, guid, memory)
+        return candidacy.begin(self._rules, guid, memory, system.now())
 
     def _close_session(self) -> None:
         if self._session is not None and not self._session.close():
@@ -286,7 +286,7 @@ class Supervisor:
             self._guard_failed("guard_died")
             return
         except wire.MalformedMessageError:
-            self._guard_failed("guard_talks_nonsense")
+            self._guard_failed("guard_protocol_error")
             return
         now = system.now()
         if self._custody.beat_in(now, self._lease_start) <= 0 and not self._custody.beat(now):

@@ -235,7 +235,7 @@ class Ensemble:
         """Serve a request; the next one of this connection waits until it is answered."""
         server = connection.server
         tree = self.log[server.view]
-        if isinstance(request, actions.Children | actions.Get | actions.Exists):
+        if isinstance(request, actions.ListNames | actions.Get | actions.Exists):
             connection.answer(number, _read(tree, connection, request))
         elif isinstance(request, actions.Sync):
             if not server.cut:
@@ -380,7 +380,7 @@ def _read(tree: model_tree.Tree, connection: Connection, request: actions.Reques
         connection.watches.add(path)
     if path not in tree:
         return Refused(refusal=Refusal.NO_NODE)
-    if isinstance(request, actions.Children):
+    if isinstance(request, actions.ListNames):
         return Names(names=model_tree.children(tree, path))
     if isinstance(request, actions.Get):
         if request.watch:

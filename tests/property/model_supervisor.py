@@ -81,7 +81,7 @@ class Supervisor:
         guid = self._guids()
         self.note(f"begins candidacy {guid}")
         self._tell_guard(wire.Candidacy(guid=guid))
-        self.state = candidacy.begin(rules, guid, memory)
+        self.state = candidacy.begin(rules, guid, memory, around.clocks.now())
 
         def deliver(event: Event) -> None:
             self._inbox.append((client, event))

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from zkleader.core import candidacy, records
-from zkleader.core.actions import Action, Children, Create, Delete, Get, Multi, Request, Send, Sync, Tell
+from zkleader.core.actions import Action, Create, Delete, Get, ListNames, Multi, Request, Send, Sync, Tell
 from zkleader.core.events import (
     Answer,
     Answered,
@@ -52,7 +52,7 @@ class Script:
 
     def __init__(self, *, wait: float | None = None, memory: Memory | None = None) -> None:
         rules = Rules(election=ELECTION, identity=IDENTITY, timing=TIMING, connect_timeout=15, wait=wait)
-        self.state = candidacy.begin(rules, GUID, memory or Memory(began=at(0)))
+        self.state = candidacy.begin(rules, GUID, memory or Memory(began=at(0)), at(0))
 
     def do(self, seconds: float, event: Event | None = None) -> list[Action]:
         """Hand in an event (a Tick if none); return what is wanted, log events apart."""
@@ -83,7 +83,7 @@ class Script:
         self.connect(seconds)
         self.answer(seconds, Create, Created(path=f"{ELECTION}/{OWN}"))
         self.answer(seconds, f"{ELECTION}/{OWN}", Content(data=b"{}", stat=stat(0)))
-        actions = self.answer(seconds, Children, Names(names=("lease-0", OWN, *ahead)))
+        actions = self.answer(seconds, ListNames, Names(names=("lease-0", OWN, *ahead)))
         return actions + self.answer(seconds, RECORD, Content(data=data or record(), stat=stat(version)))
 
     def claimed(self, seconds: float, version: int = 2) -> list[Action]:

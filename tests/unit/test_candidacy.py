@@ -8,7 +8,6 @@ from candidacy_script import ELECTION, GUID, OWN, RECORD, Script, at, record, st
 from zkleader.core import candidacy
 from zkleader.core.actions import (
     Check,
-    Children,
     Create,
     Delete,
     DropConnection,
@@ -17,6 +16,7 @@ from zkleader.core.actions import (
     Finish,
     Get,
     KillCommand,
+    ListNames,
     Multi,
     Outcome,
     SetData,
@@ -105,9 +105,9 @@ def test_a_lost_create_is_looked_for_and_never_repeated_blindly(*, answered: boo
     else:
         assert script.do(4) == [DropConnection()]
         script.do(4, Suspended())
-    assert [type(request) for request in script.connect(5)] == [Sync, Children]
+    assert [type(request) for request in script.connect(5)] == [Sync, ListNames]
     others = f"{GUID}-n_0000000008"
-    actions = script.answer(5, Children, Names(names=(others, OWN, "lease-0")))
+    actions = script.answer(5, ListNames, Names(names=(others, OWN, "lease-0")))
     assert script.state.own == OWN
     assert Delete(path=f"{ELECTION}/{others}") in [action.request for action in actions]  # type: ignore[union-attr]
 
@@ -119,7 +119,7 @@ def test_a_create_that_was_not_applied_is_made_again() -> None:
     script.do(1, Suspended())
     script.answer(1, Create, Unanswered())
     script.connect(2)
-    (again,) = script.answer(2, Children, Names(names=("lease-0",)))
+    (again,) = script.answer(2, ListNames, Names(names=("lease-0",)))
     assert isinstance(again.request, Create)  # type: ignore[union-attr]
 
 
@@ -135,7 +135,7 @@ def test_only_the_predecessor_is_watched_and_the_queue_listed_again_when_it_goes
     assert told.facts["rank"] == 2
     assert told.facts["predecessor_id"] == "them"
     assert script.do(1, Touched(path=f"{ELECTION}/x-n_0000000001")) == []
-    assert script.sent(1, Touched(path=f"{ELECTION}/{AHEAD}")) == [Children(path=ELECTION)]
+    assert script.sent(1, Touched(path=f"{ELECTION}/{AHEAD}")) == [ListNames(path=ELECTION)]
 
 
 def test_after_a_reconnect_everything_is_looked_at_again() -> None:
@@ -146,7 +146,7 @@ def test_after_a_reconnect_everything_is_looked_at_again() -> None:
     script.do(1, Suspended())
     assert script.do(2) == []
     requests = script.connect(3)
-    assert [type(request) for request in requests] == [Sync, Children, Get, Get]
+    assert [type(request) for request in requests] == [Sync, ListNames, Get, Get]
 
 
 def test_nothing_is_sent_while_suspended() -> None:
@@ -202,7 +202,7 @@ def test_an_unreadable_record_is_waited_out_as_if_it_said_a_minute(data: bytes) 
     script.connect()
     script.answer(0, Create, Created(path=f"{ELECTION}/{OWN}"))
     script.answer(0, f"{ELECTION}/{OWN}", Content(data=b"{}", stat=stat(0)))
-    script.answer(0, Children, Names(names=("lease-0", OWN)))
+    script.answer(0, ListNames, Names(names=("lease-0", OWN)))
     script.answer(0, RECORD, Content(data=data, stat=stat(1)))
     assert script.do(60.84) == []
     (claim,) = script.sent(60.86)
@@ -214,7 +214,7 @@ def test_a_missing_record_is_created_unreleased() -> None:
     script = Script()
     script.connect()
     script.answer(0, Create, Created(path=f"{ELECTION}/{OWN}"))
-    script.answer(0, Children, Names(names=(OWN,)))
+    script.answer(0, ListNames, Names(names=(OWN,)))
     (made,) = script.answer(0, RECORD, NO_NODE)
     assert json.loads(made.request.data)["released"] is False  # type: ignore[union-attr]
 
@@ -273,7 +273,7 @@ def test_wait_ends_also_when_the_queue_was_listed_again_without_news() -> None:
     script.join(0, AHEAD, surplus)
     script.answer(0, f"{ELECTION}/{AHEAD}", Content(data=b"{}", stat=stat(0)))
     script.answer(0, Delete, Applied())
-    script.answer(0, Children, Names(names=(AHEAD, OWN, "lease-0")))
+    script.answer(0, ListNames, Names(names=(AHEAD, OWN, "lease-0")))
     assert script.do(5) == [finish(End.NOT_ELECTED, reason="not_elected")]
 
 
@@ -300,7 +300,7 @@ def test_a_refused_claim_lists_and_reads_again() -> None:
     script = Script()
     script.join()
     actions = script.answer(1, Multi, Refused(refusal=Refusal.BAD_VERSION, index=1))
-    assert {type(action.request) for action in actions} == {Children, Get}  # type: ignore[union-attr]
+    assert {type(action.request) for action in actions} == {ListNames, Get}  # type: ignore[union-attr]
 
 
 def test_a_claim_whose_answer_was_lost_is_found_by_guid_and_beat() -> None:
@@ -337,10 +337,10 @@ def test_a_watch_that_fires_before_its_answer_is_taken_is_not_lost() -> None:
     script = Script()
     script.join(0, AHEAD)
     late = next(flight for flight in script.state.flights.values() if flight.request.path == f"{ELECTION}/{AHEAD}")  # type: ignore[union-attr]
-    assert Children(path=ELECTION) in script.sent(1, Touched(path=f"{ELECTION}/{AHEAD}"))
+    assert ListNames(path=ELECTION) in script.sent(1, Touched(path=f"{ELECTION}/{AHEAD}"))
     script.do(1, Answered(number=late.number, answer=Content(data=b"{}", stat=stat(0))))
     assert script.state.watched is None
-    actions = script.answer(1, Children, Names(names=("lease-0", OWN)))
+    actions = script.answer(1, ListNames, Names(names=("lease-0", OWN)))
     assert isinstance(actions[0].request, Multi)  # type: ignore[union-attr]
 
 
@@ -521,7 +521,7 @@ def test_asked_twice_the_command_is_killed() -> None:
         (CommandFailed(errno=2), End.NOT_EXECUTED),
         (CommandTooLate(), End.CANDIDACY_LOST),
         (GuardFailed(reason="guard_died", proven=True), End.GUARD_FAILED),
-        (GuardFailed(reason="guard_died", proven=False), End.GUARD_FAILED),
+        (GuardFailed(reason="guard_died", proven=False), End.LOST_LATE),
     ],
 )
 def test_how_the_command_ended_decides_the_outcome(event: object, end: End) -> None:
@@ -537,9 +537,7 @@ def test_what_is_not_proven_gone_is_not_released() -> None:
     """The successor waits out the lease."""
     script = Script()
     script.lead(0)
-    assert script.do(1, GuardFailed(reason="guard_died", proven=False)) == [
-        finish(End.GUARD_FAILED, reason="guard_died")
-    ]
+    assert script.do(1, GuardFailed(reason="guard_died", proven=False)) == [finish(End.LOST_LATE, reason="guard_died")]
 
 
 def test_a_record_that_somebody_else_holds_is_not_released() -> None:

@@ -9,7 +9,6 @@ from candidacy_script import ELECTION, GUID, OWN, RECORD, Script, at, record, st
 from zkleader.core import candidacy
 from zkleader.core.actions import (
     Check,
-    Children,
     Create,
     Delete,
     DropConnection,
@@ -17,6 +16,7 @@ from zkleader.core.actions import (
     Exists,
     Finish,
     Get,
+    ListNames,
     Multi,
     Send,
     SetData,
@@ -112,7 +112,7 @@ def test_a_predecessor_that_may_not_be_read_is_watched_all_the_same() -> None:
     assert isinstance(watch, Send)
     assert watch.request == Exists(path=f"{ELECTION}/{AHEAD}")
     script.answer(0, Exists, Applied())
-    assert script.sent(1, Touched(path=f"{ELECTION}/{AHEAD}")) == [Children(path=ELECTION)]
+    assert script.sent(1, Touched(path=f"{ELECTION}/{AHEAD}")) == [ListNames(path=ELECTION)]
 
 
 def test_far_down_the_queue_the_record_is_left_alone() -> None:
@@ -132,7 +132,7 @@ def test_the_standby_watches_the_record() -> None:
     script.answer(1, RECORD, Content(data=record(released=False, beat=4), stat=stat(2)))
     assert script.state.memory.sight == Sight(czxid=100, version=2, since=at(1))
     script.do(5, Touched(path=f"{ELECTION}/{AHEAD}"))
-    script.answer(5, Children, Names(names=("lease-0", OWN)))
+    script.answer(5, ListNames, Names(names=("lease-0", OWN)))
     assert script.do(11.34) == []
     assert isinstance(script.sent(11.36)[0], Multi)
 
@@ -421,6 +421,6 @@ def test_guids_of_others_are_not_ours_by_their_beginning() -> None:
     script.do(1, Suspended())
     script.answer(1, Create, Unanswered())
     script.connect(2)
-    (again,) = script.answer(2, Children, Names(names=("lease-0", f"{GUID}x-n_0000000001", f"x{GUID}-n_0000000002")))
+    (again,) = script.answer(2, ListNames, Names(names=("lease-0", f"{GUID}x-n_0000000001", f"x{GUID}-n_0000000002")))
     assert isinstance(again, Send)
     assert isinstance(again.request, Create)

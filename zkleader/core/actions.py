@@ -48,7 +48,7 @@ class Multi(Value):
     operations: tuple[Create | Check | SetData | Delete, ...]
 
 
-class Children(Value):
+class ListNames(Value):
     """List the children (answer: Names).  Without a watch: all candidates would be woken by each of them."""
 
     path: str
@@ -73,7 +73,7 @@ class Sync(Value):
     path: str
 
 
-Request = Create | Delete | Multi | Children | Get | Exists | Sync
+Request = Create | Delete | Multi | ListNames | Get | Exists | Sync
 
 
 class Send(Value):

@@ -9,12 +9,12 @@ from __future__ import annotations
 from zkleader.core import queue, records
 from zkleader.core.actions import (
     Check,
-    Children,
     Create,
     Delete,
     End,
     Exists,
     Get,
+    ListNames,
     Multi,
     Outcome,
     SetData,
@@ -25,7 +25,7 @@ from zkleader.core.chain import Verdict
 from zkleader.core.events import Answer, Applied, Content, Created, Names, Refusal, Refused
 from zkleader.core.lease import LONGEST_LEASE, Instant, margin_of
 from zkleader.core.records import LeaseRecord, NewerFormat, Stat, Unreadable
-from zkleader.core.turn import Flight, Link, Phase, Purpose, Seen, Sight, State, Turn
+from zkleader.core.turn import Flight, Phase, Purpose, Seen, Sight, State, Turn
 
 RECORD_RANKS = 2
 """So many candidates at the head of the queue look at the record: the one who may claim, and its standby."""
@@ -67,7 +67,7 @@ def advance(turn: Turn) -> None:
         path = f"{rules.election}/{queue.candidate_prefix(state.guid)}"
         turn.send(Purpose.CREATE, Create(path=path, data=data, ephemeral=True, sequence=True))
     if turn.is_idle(Purpose.CREATE, Purpose.MAKE) and turn.is_wanted(Purpose.LIST):
-        turn.send(Purpose.LIST, Children(path=rules.election))
+        turn.send(Purpose.LIST, ListNames(path=rules.election))
     if state.phase is Phase.WAITING:
         _look_around(turn)
         _claim(turn)
@@ -381,7 +381,7 @@ def _elected(turn: Turn) -> None:
     state = turn.state
     held = state.chain.held
     assert held is not None
-    if turn.now.held_since(held.lease_start) >= state.rules.timing.stop_after or state.link is Link.OVER:
+    if turn.now.held_since(held.lease_start) >= state.rules.timing.stop_after:
         # Confirmed too late to start anything under it: claim again over our own record, with a new token.
         turn.tell("claim_too_late", level="warning", token=held.token)
         state.chain = state.chain.but(held=None)
@@ -391,7 +391,7 @@ def _elected(turn: Turn) -> None:
     turn.tell(
         "elected",
         token=held.token,
-        waited=round(turn.now.held_since(state.memory.began), 3),
+        waited=round(turn.now.held_since(state.began), 3),
         claim_took=round(turn.now.held_since(held.lease_start), 4),
     )
     turn.actions.append(StartCommand(lease_start=held.lease_start, token=held.token))

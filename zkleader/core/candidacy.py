@@ -50,9 +50,10 @@ _UP_TO_LEADERSHIP = frozenset({Phase.JOINING, Phase.WAITING})
 _WITH_A_COMMAND = frozenset({Phase.LEADING, Phase.STOPPING})
 
 
-def begin(rules: Rules, guid: str, memory: Memory) -> State:
+def begin(rules: Rules, guid: str, memory: Memory, now: Instant) -> State:
     """Return the state of a new candidacy."""
-    return State(rules=rules, guid=guid, memory=memory, chain=Chain(guid=guid, lease=rules.timing.lease))
+    chain = Chain(guid=guid, lease=rules.timing.lease)
+    return State(rules=rules, guid=guid, memory=memory, chain=chain, now=now)
 
 
 def step(state: State, event: Event, now: Instant) -> tuple[State, tuple[Action, ...]]:
@@ -88,6 +89,8 @@ def _timers(state: State, now: Instant) -> Iterator[float]:
                 yield left
         if state.phase is Phase.LEADING:
             yield tenure.stop_in(state, now)
+        elif state.loss:
+            yield tenure.release_in(state, now)
     elif state.phase is Phase.RELEASING:
         yield tenure.release_in(state, now)
     elif state.phase is Phase.LEAVING:
@@ -105,12 +108,11 @@ def _patience(state: State, now: Instant) -> Iterator[float]:
         yield state.rules.connect_timeout - waited
     elif state.rules.wait is not None and not state.memory.led:
         yield state.rules.wait - waited
-        if state.link is Link.DOWN and state.since is not None:
+        if state.link is not Link.UP:
             yield state.rules.timing.lease - now.held_since(state.since)
 
 
 def _leaving_patience(state: State, now: Instant) -> float:
-    assert state.since is not None
     return state.rules.timing.request_timeout - now.held_since(state.since)
 
 
@@ -144,8 +146,9 @@ def _take(turn: Turn, event: Event) -> None:
     elif isinstance(event, GuardFailed):
         if state.phase in _UP_TO_LEADERSHIP:
             turn.leave(Outcome(end=End.GUARD_FAILED, reason=event.reason))
-        else:
+        elif state.phase in _WITH_A_COMMAND:
             tenure.on_guard_failed(turn, event)
+        # Else its work is done, and how we end is decided.
 
 
 def _on_connected(turn: Turn, event: Connected) -> None:
@@ -179,7 +182,7 @@ def _on_session_lost(turn: Turn, event: SessionLost) -> None:
     state.link = Link.OVER
     state.flights.clear()
     if state.phase is Phase.LEAVING:
-        turn.finish()
+        pass  # there is nothing left to close
     elif state.phase not in _UP_TO_LEADERSHIP:
         tenure.on_session_lost(turn, event.reason)
     elif event.reason == "authentication_failed":
@@ -254,9 +257,6 @@ def _expire(turn: Turn) -> None:
             _route(turn, purpose, flight, Unanswered())
     if state.phase in _UP_TO_LEADERSHIP:
         _lose_patience(turn)
-    elif state.phase is Phase.LEAVING:
-        if state.link in (Link.UP, Link.NONE, Link.OVER) or _leaving_patience(state, now) <= 0:
-            turn.finish()
     else:
         tenure.expire(turn)
 
@@ -276,15 +276,16 @@ def _lose_patience(turn: Turn) -> None:
         # Who is ahead was read by then, so that the log can tell.
         is_over = place is not None and place.rank > 0 and turn.is_idle(Purpose.LIST, Purpose.AHEAD)
     else:
-        away = turn.now.held_since(state.since) if state.since is not None else 0.0
-        is_over = place is None or place.rank > 0 or away >= rules.timing.lease
+        # Not having seen the queue, nobody can be said to be ahead; away for a lease, nobody waits any longer.
+        away = turn.now.held_since(state.since)
+        is_over = (place is not None and place.rank > 0) or away >= rules.timing.lease
     if is_over:
         turn.leave(Outcome(end=End.NOT_ELECTED, reason="not_elected"))
 
 
 def _advance(turn: Turn) -> None:
     state = turn.state
-    if state.phase is Phase.LEAVING and state.link is not Link.DOWN:
+    if state.phase is Phase.LEAVING and (state.link is not Link.DOWN or _leaving_patience(state, turn.now) <= 0):
         turn.finish()
     if state.link is not Link.UP:  # never submit while suspended: it might be sent in another session
         return

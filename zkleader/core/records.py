@@ -82,7 +82,7 @@ class LeaseRecord(Value):
 def _load(data: bytes) -> dict[str, Any] | Unreadable | NewerFormat:
     try:
         content = json.loads(data)
-    except (ValueError, RecursionError):  # RecursionError: nested a thousand deep, to annoy
+    except (ValueError, RecursionError):  # RecursionError: nested too deep to be one of ours
         return Unreadable(reason="not JSON")
     if not isinstance(content, dict):
         return Unreadable(reason="not a JSON object")
@@ -150,7 +150,7 @@ def claimed(
     The token is the zxid of this very write, so it cannot stand in it; the first renewal writes it.
     """
     content = dict(old.content) if isinstance(old, LeaseRecord) else {}
-    if isinstance(old, LeaseRecord) and old.holder and not old.released:
+    if isinstance(old, LeaseRecord) and old.holder not in ("", guid) and not old.released:
         content["previous"] = _previous(old, stat, reason="lapsed", status=None) | {"ended": stat.mtime}
     elif isinstance(content.get("previous"), dict) and content["previous"].get("ended") is None:
         # Who released could not know when the ensemble would commit it; that stands in the stat of what it wrote.

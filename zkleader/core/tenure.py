@@ -82,6 +82,8 @@ def expire(turn: Turn) -> None:
     state = turn.state
     if state.phase is Phase.LEADING and stop_in(state, turn.now) <= 0:
         lose(turn, "lease_lapsed")
+    elif state.phase is Phase.STOPPING and state.loss and release_in(state, turn.now) <= 0:
+        _give_up_command(turn)
     elif state.phase is Phase.RELEASING and release_in(state, turn.now) <= 0:
         _give_up_release(turn)
 
@@ -259,6 +261,20 @@ def _give_up_release(turn: Turn) -> None:
     turn.finish()
 
 
+def _give_up_command(turn: Turn) -> None:
+    """The lease is over and something of the command may still be there: in the kernel's hands, or another user's.
+
+    It is not released, and the candidate must not stand in the way of those who wait out that lease.
+    """
+    state = turn.state
+    turn.tell("command_not_gone", level="error", reason=state.loss)
+    _leave_unreleased(turn, Outcome(end=End.LOST_LATE, reason=state.loss))
+
+
+def _leave_unreleased(turn: Turn, outcome: Outcome) -> None:
+    turn.state.outcome, turn.state.since, turn.state.phase = outcome, turn.now, Phase.LEAVING
+
+
 def on_session_lost(turn: Turn, reason: str) -> None:
     """Nothing can be written any more."""
     if turn.state.phase is Phase.RELEASING:
@@ -306,13 +322,11 @@ def on_too_late(turn: Turn) -> None:
 
 def on_guard_failed(turn: Turn, event: GuardFailed) -> None:
     """The guard is gone, and the supervisor has ended what it was guarding."""
-    state = turn.state
-    outcome = Outcome(end=End.GUARD_FAILED, reason=event.reason)
     if event.proven:
-        _end_tenure(turn, outcome)
+        _end_tenure(turn, Outcome(end=End.GUARD_FAILED, reason=event.reason))
     else:
         # Not proven gone is not released: the successor waits out the lease.
-        state.outcome, state.since, state.phase = outcome, turn.now, Phase.LEAVING
+        _leave_unreleased(turn, Outcome(end=End.LOST_LATE, reason=event.reason))
 
 
 def _end_tenure(turn: Turn, outcome: Outcome) -> None:
@@ -320,5 +334,8 @@ def _end_tenure(turn: Turn, outcome: Outcome) -> None:
     state.outcome, state.since = outcome, turn.now
     state.phase = Phase.RELEASING
     turn.want(Purpose.RECORD)
-    if state.link is Link.OVER:
+    if state.link is Link.OVER and release_in(state, turn.now) > 0:
         _give_up_release(turn)
+    elif state.link is Link.OVER:
+        # A lease that has ended needs no release.  (Thawed this late, we may even have been released for.)
+        turn.finish()

@@ -129,13 +129,14 @@ class Flight(Value):
 class State:
     """A candidacy.  Only a turn changes it, and only its own copy."""
 
-    def __init__(self, *, rules: Rules, guid: str, memory: Memory, chain: Chain) -> None:
+    def __init__(self, *, rules: Rules, guid: str, memory: Memory, chain: Chain, now: Instant) -> None:
         self.rules = rules
         self.guid = guid
         self.memory = memory
         self.chain = chain
         self.phase = Phase.JOINING
         self.link = Link.NONE
+        self.began = now
         self.granted: float | None = None
         """The session timeout that ZooKeeper granted, in seconds."""
         self.flights: dict[Purpose, Flight] = {}
@@ -154,8 +155,8 @@ class State:
         self.seen: Seen | None = None
         self.last_write: Instant | None = None
         """When the last claim or renewal was sent."""
-        self.since: Instant | None = None
-        """When the link went down, or leaving began."""
+        self.since = now
+        """Since when there is no connection, or when leaving began."""
         self.loss = ""
         """Why leadership is over; empty while the lease is healthy."""
         self.asked_by = 0

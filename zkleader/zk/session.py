@@ -27,11 +27,11 @@ from kazoo.protocol.states import KazooState, KeeperState, WatchedEvent, ZnodeSt
 
 from zkleader.core.actions import (
     Check,
-    Children,
     Create,
     Delete,
     Exists,
     Get,
+    ListNames,
     Multi,
     Request,
     SetData,
@@ -263,7 +263,7 @@ class Session:
             )
         if isinstance(request, Delete):
             return client.delete_async(request.path)
-        if isinstance(request, Children):
+        if isinstance(request, ListNames):
             return client.get_children_async(request.path)
         if isinstance(request, Get):
             return client.get_async(request.path, watch=self._on_watch if request.watch else None)
@@ -324,7 +324,7 @@ def _answer_of(request: Request, result: Any) -> Answer:
         return Applied(stats=tuple(_stat_of(part) if isinstance(part, ZnodeStat) else None for part in value))
     if isinstance(request, Create):
         return Created(path=value)
-    if isinstance(request, Children):
+    if isinstance(request, ListNames):
         return Names(names=tuple(value))
     if isinstance(request, Get):
         data, stat = value

@@ -1,0 +1,184 @@
+"""How a candidacy ends where something never comes: proof, a guard, a connection.  Scripts as in ``test_candidacy``."""
+
+import pytest
+from candidacy_script import ELECTION, GUID, OWN, Script, at, record, stat
+
+from zkleader.core import candidacy, records
+from zkleader.core.actions import Create, End, Finish, Outcome, StopCommand
+from zkleader.core.events import (
+    Answered,
+    CommandGone,
+    CommandTooLate,
+    Created,
+    GuardFailed,
+    LeaveAsked,
+    Refusal,
+    Refused,
+    SessionLost,
+    Suspended,
+    Touched,
+    Unanswered,
+)
+from zkleader.core.records import Identity
+from zkleader.core.turn import Memory, Phase
+from zkleader.core.wire import Cause
+
+ENDED = CommandGone(cause=Cause.ENDED, wait_status=0, in_time=True)
+LOST = CommandGone(cause=Cause.LOSS, wait_status=15, in_time=True)
+AHEAD = "other-n_0000000003"
+
+
+def outcome_of(actions: list[object]) -> Outcome:
+    """Return the outcome, the only thing that was wanted."""
+    (finish,) = actions
+    assert isinstance(finish, Finish)
+    return finish.outcome
+
+
+# ---- a command that does not go
+
+
+def test_a_command_that_never_goes_does_not_hold_up_the_election() -> None:
+    """80 at the lease's end, unreleased: the next in line is not kept waiting for a process in the kernel's hands."""
+    script = Script()
+    script.lead()
+    assert script.do(1, SessionLost(reason="session_expired")) == [StopCommand(cause=Cause.LOSS)]
+    left = candidacy.next_step_in(script.state, at(1))
+    assert left is not None
+    assert left == pytest.approx(19)
+    assert script.do(19.9) == []
+    assert outcome_of([*script.do(20)]).end is End.LOST_LATE
+    assert script.events() == ["command_not_gone"]
+
+
+def test_a_loss_of_a_command_that_never_goes_leaves_the_record_alone() -> None:
+    """With a connection too: what is not proven gone is not released, and only the candidate goes, with its session."""
+    script = Script()
+    script.lead()
+    script.sent(1, Touched(path=f"{ELECTION}/{OWN}"))
+    script.answer(1, f"{ELECTION}/{OWN}", Refused(refusal=Refusal.NO_NODE))
+    assert outcome_of([*script.do(20)]).end is End.LOST_LATE
+
+
+def test_a_command_that_never_goes_though_nothing_is_lost_keeps_the_lease() -> None:
+    """Asked to stop, with a healthy lease: renewing goes on as long as anything of it may act."""
+    script = Script()
+    script.lead()
+    script.do(1, LeaveAsked(signal=15))
+    script.do(1, LeaveAsked(signal=15))
+    for second in range(2, 100, 2):
+        script.do(second)
+        script.claimed(second, version=1 + second // 2)
+    assert script.state.phase is Phase.STOPPING
+
+
+# ---- a guard that fails
+
+
+@pytest.mark.parametrize("proven", [True, False])
+def test_a_guard_that_fails_after_its_work_changes_nothing(*, proven: bool) -> None:
+    """Everything is gone and only the release is left, which is ours: the command's status is what is told."""
+    script = Script()
+    script.lead()
+    script.do(1, ENDED)
+    assert script.state.phase is Phase.RELEASING
+    assert script.do(1, GuardFailed(reason="guard_died", proven=proven)) == []
+    assert script.state.phase is Phase.RELEASING
+    assert script.state.outcome is not None
+    assert script.state.outcome.end is End.COMMAND_ENDED
+
+
+def test_a_guard_that_fails_on_the_way_out_changes_nothing() -> None:
+    """We were asked to end while suspended; that is what is told."""
+    script = Script()
+    script.join(0, AHEAD)
+    script.do(1, Suspended())
+    script.do(1, LeaveAsked(signal=15))
+    assert script.state.phase is Phase.LEAVING
+    assert script.do(1, GuardFailed(reason="guard_died", proven=True)) == []
+    assert script.state.outcome == Outcome(end=End.LEFT, number=15, reason="asked")
+
+
+def test_what_a_failed_guard_left_and_is_not_proven_gone_is_told_so() -> None:
+    """80: no script may go on as if nothing of the command were left."""
+    script = Script()
+    script.lead()
+    outcome = outcome_of([*script.do(1, GuardFailed(reason="guard_died", proven=False))])
+    assert outcome == Outcome(end=End.LOST_LATE, reason="guard_died")
+
+
+# ---- waiting limits without a connection
+
+
+def test_a_second_candidacy_that_is_not_connected_yet_does_not_end_for_want_of_a_place() -> None:
+    """-n: nobody can be said to be ahead before the queue was seen; away for a lease, nobody waits any longer."""
+    script = Script(wait=0, memory=Memory(began=at(-50), reached=True, election_seen=True))
+    assert script.do(0) == []
+    assert candidacy.next_step_in(script.state, at(0)) == pytest.approx(20)
+    assert script.do(19.9) == []
+    assert outcome_of([*script.do(20)]).end is End.NOT_ELECTED
+
+
+def test_a_connection_that_breaks_before_the_place_is_known_is_waited_for() -> None:
+    """-w: the same for the first candidacy, once ZooKeeper has answered."""
+    script = Script(wait=5)
+    script.connect()
+    script.answer(0, Create, Created(path=f"{ELECTION}/{OWN}"))
+    script.do(1, Suspended())
+    for flight in list(script.state.flights.values()):
+        script.do(1, Answered(number=flight.number, answer=Unanswered()))
+    assert script.do(6) == []
+    assert script.state.phase is Phase.WAITING
+    script.do(21)
+    assert script.state.outcome == Outcome(end=End.NOT_ELECTED, reason="not_elected")
+
+
+# ---- what is told
+
+
+def test_the_wait_is_told_from_the_beginning_of_the_candidacy() -> None:
+    """Under rejoin the tenure before is not time that was waited."""
+    script = Script(memory=Memory(began=at(-500), reached=True, election_seen=True, led=True))
+    script.join(3)
+    script.claimed(3)
+    (elected,) = [tell for tell in script.told if tell.event == "elected"]
+    assert elected.facts["waited"] == 3
+
+
+def test_a_release_that_is_of_no_use_any_more_is_not_missed() -> None:
+    """Thawed after the lease: the guard may have released meanwhile, and if not, nobody has to wait for it."""
+    script = Script()
+    script.lead()
+    script.do(60, SessionLost(reason="session_expired"))
+    script.do(60, LOST)
+    assert script.events() == []
+    assert script.state.phase is Phase.ENDED
+
+
+def test_a_release_that_a_lost_session_prevents_is_told() -> None:
+    """The next in line waits out what is left of the lease, and the log says why."""
+    script = Script()
+    script.lead()
+    script.do(1, SessionLost(reason="session_expired"))
+    script.do(1, LOST)
+    assert script.events() == ["release_unconfirmed"]
+
+
+def test_a_claim_over_our_own_does_not_call_it_lapsed() -> None:
+    """A claim that was confirmed too late ran nothing: whoever led before it is still the previous one."""
+    old = records.parse_lease_record(record(holder=GUID, released=False, previous={"id": "them", "reason": "ended"}))
+    assert isinstance(old, records.LeaseRecord)
+    identity = Identity(id="me", host="h", pid=1, command="c", version="0")
+    new = records.claimed(old, stat(3), guid=GUID, beat=9, lease=20, identity=identity)
+    assert new.content["previous"]["id"] == "them"
+    assert new.content["previous"]["reason"] == "ended"
+
+
+def test_a_start_that_was_too_late_and_asked_to_end_is_left() -> None:
+    """The user's signal while the guard refuses: nothing ran, and nothing follows."""
+    script = Script()
+    script.join(0)
+    script.claimed(0)
+    script.do(0, LeaveAsked(signal=15))
+    script.do(0, CommandTooLate())
+    assert script.state.outcome == Outcome(end=End.LEFT, number=15, reason="asked")
