@@ -1,7 +1,8 @@
 """What ``run`` was told to do, checked once.
 
 All inequalities between durations stand here; the durations that follow from others are in ``core.lease``.  Options,
-environment and files are somebody else's business: this module is handed values and says whether they can work.
+environment and files are somebody else's business: this module is handed values and says whether they can work.  It
+does not promise that a server exists or that the command ends well.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ from zkleader.zk.hosts import Hosts, check_path
 ELECTIONS = "/zkleader"
 """Elections that are given by name lie below this."""
 
-_OURS = (b"ZKLEADER_TOKEN", b"ZKLEADER_ELECTION", b"ZKLEADER_ID", b"ZKLEADER_SLOT", b"NOTIFY_SOCKET")
+LONGEST_PATH = 1024
+"""Bytes of an election's path.  ZooKeeper would take more, but it goes into the command's environment and every log
+line."""
+
+LONGEST_IDENTITY = 255
+"""Bytes of an id: as long as a host name may be."""
+
+_NOT_PASSED_ON = (b"ZKLEADER_TOKEN", b"ZKLEADER_ELECTION", b"ZKLEADER_ID", b"ZKLEADER_SLOT", b"NOTIFY_SOCKET")
 _TAKEN_OUT = (b"ZKLEADER_RUN_", b"WATCHDOG_")
 """How the other names begin that the command does not get."""
 
@@ -135,9 +143,25 @@ def election_path(name: str | None, command: str) -> str:
         name = base
     path = name if name.startswith("/") else f"{ELECTIONS}/{name}"
     try:
-        return check_path(path, "election")
+        check_path(path, "election")
     except ValueError as error:
         raise UsageProblem(str(error)) from None
+    if len(path.encode()) > LONGEST_PATH:
+        raise UsageProblem(f"cannot use --election: its path is longer than {LONGEST_PATH} bytes")
+    return path
+
+
+def check_identity(text: str) -> str:
+    """Return how the candidate is to be shown.
+
+    Raises:
+        UsageProblem: it cannot be shown in one line.
+    """
+    if not text or not text.isprintable():
+        raise UsageProblem("cannot use --id: it is empty or has characters that cannot be shown")
+    if len(text.encode()) > LONGEST_IDENTITY:
+        raise UsageProblem(f"cannot use --id: it is longer than {LONGEST_IDENTITY} bytes")
+    return text
 
 
 def find_command(name: str, search_path: str) -> bytes:
@@ -172,7 +196,7 @@ def command_environment() -> dict[bytes, bytes]:
         entries = source.read().split(b"\0")
     for entry in entries:
         name, equals, value = entry.partition(b"=")
-        is_ours = name in _OURS or name.startswith(_TAKEN_OUT)
+        is_ours = name in _NOT_PASSED_ON or name.startswith(_TAKEN_OUT)
         if equals and name and name not in environment and not is_ours:
             environment[name] = value
     return environment

@@ -1,4 +1,8 @@
-"""The exit statuses of ``zkleader run``: the one table that code, ``--help``, README and man page agree on."""
+"""The exit statuses of ``zkleader run``: the one table that code, ``--help``, README and man page agree on.
+
+It owns numbers and their sentences.  It must not know when each applies (``cli.ending`` does).  COMMAND may end with
+any of them itself, so a status alone promises nothing about whose it is.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +52,3 @@ _MEANINGS = {
     ExitStatus.CANNOT_EXECUTE: ("The command cannot be executed.", "no"),
     ExitStatus.NOT_FOUND: ("The command was not found.", "no"),
 }
-
-SIGNAL_BASE = 128
-"""128 + n: the command died of signal n, or we were told to end by it while waiting."""

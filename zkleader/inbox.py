@@ -1,6 +1,8 @@
 """What other threads and signal handlers hand to the main loop.
 
-They only enqueue; the main loop alone takes out and acts, so that no state of ours needs a lock.
+They only enqueue; the main loop alone takes out and acts, so that no state of ours needs a lock.  It owns the queue
+and the socket that wakes the loop.  It must not know what an item means.  It does not promise to keep an order between
+threads, only that of each.
 """
 
 from __future__ import annotations
@@ -60,16 +62,15 @@ class Inbox:
         with contextlib.suppress(OSError):
             self._writer.send(b"\0")
 
-    def drain(self) -> list[Item]:
-        """Return what is there, in order."""
-        with contextlib.suppress(BlockingIOError):
-            while self._reader.recv(4096):
-                pass
-        # Emptied after the socket: what is put between the two is taken now, and its byte wakes us once for nothing.
-        items = []
-        while self._items:
-            items.append(self._items.popleft())
-        return items
+    def take(self) -> Item | None:
+        """Return the next item, None if there is none."""
+        if not self._items:
+            # Emptied only when the queue is, so that whoever stops taking in the middle is woken for the rest; and
+            # before the look that follows, so that what is put between the two is taken now.
+            with contextlib.suppress(BlockingIOError):
+                while self._reader.recv(4096):
+                    pass
+        return self._items.popleft() if self._items else None
 
     def take_signals(self, signals: tuple[int, ...]) -> None:
         """Let these signals be enqueued from now on."""

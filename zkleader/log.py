@@ -2,7 +2,8 @@
 
 Nothing that is logged may block or disturb the supervisor: events pass a bounded queue, what does not fit is counted
 and told later; a standard error that cannot be written to is given up for that line.  structlog is imported by the
-writer only, and only when there is something to write: a healthy job under cron needs none of it.
+writer only, and only when there is something to write: a healthy job under cron needs none of it.  It must not know
+what events mean, and does not promise that a line is written.
 """
 
 from __future__ import annotations

@@ -179,7 +179,8 @@ class Supervisor:
             # guard's, whose answer may lie in the socket.
             asked_at = system.now().monotonic
             self._poll.poll(self._poll_timeout())
-            for item in self._inbox.drain():
+            # One at a time: one of them may end this candidacy, and what is behind it is then the next one's.
+            while self._outcome is None and (item := self._inbox.take()) is not None:
                 self._take(item)
             if not self._custody.has_ended:
                 self._watch_guard(asked_at)

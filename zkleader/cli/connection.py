@@ -1,4 +1,8 @@
-"""Options that every subcommand has: where ZooKeeper is, and how loud to be."""
+"""Options that every subcommand has: where ZooKeeper is, and how loud to be.
+
+It owns their names, variables and defaults.  It must not know what a subcommand does, and does not promise that
+anything answers there.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The program: its subcommands, and every error that users can make as one line and one status."""
+"""The program: its subcommands, and every error that users can make as one line and one status.
+
+It owns the words for what click refuses.  It must not know any subcommand's options.  It does not promise a status of
+``run`` once that supervises: then the process ends there.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +36,9 @@ def main() -> int:
     except click.UsageError as error:
         say_at_once(_line_of(error))
     except UsageProblem as error:
-        say_at_once(_begin(str(error)))
+        say_at_once(_as_line(str(error)))
     except ConfigurationProblem as error:
-        say_at_once(_begin(str(error)))
+        say_at_once(_as_line(str(error)))
         return ExitStatus.CONFIGURATION
     except CommandProblem as error:
         say_at_once(str(error))
@@ -47,7 +51,7 @@ def main() -> int:
     return ExitStatus.USAGE
 
 
-def _begin(message: str) -> str:
+def _as_line(message: str) -> str:
     return message if message.startswith("cannot ") else f"cannot run: {message}"
 
 

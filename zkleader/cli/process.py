@@ -1,4 +1,8 @@
-"""The process that we are: what it was started with, and how it ends."""
+"""The process that we are: what it was started with, and how it ends.
+
+It owns signal dispositions, standard streams and the exit.  It must not know leadership: a supervisor runs, and
+``ending`` says what its outcome means.  It does not promise to survive SIGKILL; the guard is for that.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,43 @@ import resource
 import signal
 from typing import NoReturn
 
-from zkleader.core.value import Value
+from zkleader.cli.ending import Ending, ending_of, tell
+from zkleader.config import Config
 from zkleader.custody import Inherited
+from zkleader.exit_status import ExitStatus
 from zkleader.guard.handle import become_subreaper, note_children
 from zkleader.inbox import Inbox
 from zkleader.log import Log
-from zkleader.supervisor import TAKEN
+from zkleader.supervisor import TAKEN, Supervisor
 
 _PYTHON_IGNORES = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 """Python ignores them before our first line, so what they were cannot be known: the command gets the default."""
 
-
-class Ending(Value):
-    """How to end: with a status, or, where the command died of a signal, of the same."""
-
-    status: int
-    signal: int | None = None
+_LOG_PATIENCE = 1.0
+"""Seconds for which the last lines wait for a standard error that is slow."""
 
 
-def take_over() -> tuple[Inherited, Inbox]:
+def supervise(config: Config, log: Log) -> NoReturn:
+    """Take this process over, campaign, and end it."""
+    inherited, inbox = _take_over()
+    _end(_supervise(config, log, inbox, inherited), log)
+
+
+def _supervise(config: Config, log: Log, inbox: Inbox, inherited: Inherited) -> Ending:
+    supervisor: Supervisor | None = None
+    try:
+        supervisor = Supervisor(config, log, inbox, inherited)
+        outcome = supervisor.run()
+    except Exception as error:  # noqa: BLE001 # no traceback reaches a user, and no command outlives its supervisor
+        if supervisor is not None:  # else nothing was started; a guard that stands alone ends when we do
+            supervisor.end_command()
+        log.say(f"internal error: {type(error).__name__}: {error}")
+        return Ending(status=ExitStatus.INTERNAL)
+    tell(outcome, config, log, supervisor.trouble)
+    return ending_of(outcome, config)
+
+
+def _take_over() -> tuple[Inherited, Inbox]:
     """Take signals from now on; return what we were started with, and where they arrive."""
     _open_standard_streams()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -49,14 +71,14 @@ def _open_standard_streams() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            # The lowest free number is this one, because those below it are open.
-            opened = os.open(os.devnull, os.O_RDWR)
-            os.set_inheritable(opened, True)
+            # The lowest free number is this one, because those below it are open.  Closed on exec: the command finds
+            # its streams as they were.
+            os.open(os.devnull, os.O_RDWR)
 
 
-def end(ending: Ending, log: Log, patience: float) -> NoReturn:
-    """End this process, of the command's signal where it died of one; the log gets so many seconds."""
-    log.close(patience)
+def _end(ending: Ending, log: Log) -> NoReturn:
+    """End this process, of the command's signal where it died of one."""
+    log.close(_LOG_PATIENCE)
     if ending.signal is not None:
         _die_of(ending.signal)
     # Not sys.exit(): a thread of kazoo's that is stuck in a black hole must not hold the process.

@@ -1,8 +1,11 @@
-"""``zkleader run``: options to Config, outcome to exit status."""
+"""``zkleader run``: its options, and the Config that they make.
+
+It owns the command line and its environment variables.  It must not know what follows from them, and does not promise
+that a value can work: ``config`` says that.
+"""
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 from collections.abc import Callable
@@ -10,21 +13,18 @@ from typing import Any
 
 import click
 
-from zkleader.cli import process
 from zkleader.cli.connection import connection_options, hosts_of, log_choice
 from zkleader.cli.values import Duration, Signal
 from zkleader.config import (
     Config,
     OnLoss,
     UsageProblem,
+    check_identity,
     check_timing,
     command_environment,
     election_path,
     find_command,
-    show,
 )
-from zkleader.core import wait_status
-from zkleader.core.actions import End, Outcome
 from zkleader.core.lease import Timing
 from zkleader.exit_status import ExitStatus
 from zkleader.log import Log
@@ -35,9 +35,6 @@ ENVIRONMENT = "ZKLEADER_RUN"
 DEFAULT_LEASE = 20.0
 DEFAULT_GRACE = 5.0
 DEFAULT_STOP_TIMEOUT = 25.0
-
-_LOG_PATIENCE = 1.0
-"""Seconds for which the last lines wait for a standard error that is slow."""
 
 _EPILOG = (
     "\b\nExit status: that of COMMAND, or\n"
@@ -114,7 +111,9 @@ def run(**options: Any) -> None:
     log.bind(election=config.election)
     for name in _unknown_environment():
         log.event("warning", "environment_ignored", name=name, reason="no option of run is called that")
-    process.end(_supervise(config, log), log, _LOG_PATIENCE)
+    from zkleader.cli.process import supervise  # noqa: PLC0415 # neither help nor a wrong option needs it
+
+    supervise(config, log)
 
 
 def _unknown_environment() -> list[str]:
@@ -127,9 +126,7 @@ def _config(options: dict[str, Any]) -> Config:
         raise UsageProblem("cannot use -n and -w together: -n is -w 0")
     timing = Timing(lease=options["lease"], grace=options["grace"], stop_timeout=options["stop_timeout"])
     check_timing(timing)
-    identity = socket.gethostname() if options["identity"] is None else options["identity"]
-    if not identity.isprintable() or not identity:
-        raise UsageProblem("cannot use --id: it is empty or has characters that cannot be shown")
+    identity = check_identity(socket.gethostname() if options["identity"] is None else options["identity"])
     command: tuple[str, ...] = options["command"]
     hosts = hosts_of(options["hosts"])
     election = election_path(options["election"], command[0])
@@ -149,69 +146,3 @@ def _config(options: dict[str, Any]) -> Config:
         executable=find_command(command[0], search_path),
         environment=environment,
     )
-
-
-def _supervise(config: Config, log: Log) -> process.Ending:
-    inherited, inbox = process.take_over()
-    from zkleader.supervisor import Supervisor  # noqa: PLC0415 # signals are taken before anything takes time
-
-    supervisor = Supervisor(config, log, inbox, inherited)
-    try:
-        outcome = supervisor.run()
-    except Exception as error:  # noqa: BLE001 # no traceback reaches a user, and no command outlives its supervisor
-        supervisor.end_command()
-        log.say(f"internal error: {type(error).__name__}: {error}")
-        return process.Ending(status=ExitStatus.INTERNAL)
-    _tell(outcome, config, log, supervisor.trouble)
-    return _ending_of(outcome, config)
-
-
-def _ending_of(outcome: Outcome, config: Config) -> process.Ending:
-    if outcome.end is End.COMMAND_ENDED:
-        number = wait_status.signal_of(outcome.number)
-        return process.Ending(status=wait_status.exit_status_of(outcome.number), signal=number)
-    if outcome.end is End.LEFT:
-        return process.Ending(status=128 + outcome.number, signal=outcome.number)
-    if outcome.end is End.NOT_ELECTED:
-        return process.Ending(status=config.conflict_status)
-    if outcome.end is End.NOT_EXECUTED:
-        return process.Ending(status=ExitStatus.NOT_FOUND if outcome.number in _MISSING else ExitStatus.CANNOT_EXECUTE)
-    return process.Ending(status=_STATUSES[outcome.end])
-
-
-_MISSING = (errno.ENOENT, errno.ENOTDIR)
-
-_STATUSES = {
-    End.UNREACHABLE: ExitStatus.UNREACHABLE,
-    End.LOST: ExitStatus.LOST,
-    End.LOST_LATE: ExitStatus.LOST_LATE,
-    End.NOT_PERMITTED: ExitStatus.NOT_PERMITTED,
-    End.NEWER_FORMAT: ExitStatus.CONFIGURATION,
-    End.GUARD_FAILED: ExitStatus.INTERNAL,
-    End.REFUSED: ExitStatus.INTERNAL,
-}
-
-
-def _why_not_executed(number: int, config: Config) -> str:
-    if number in _MISSING and os.path.exists(config.executable):
-        return "its interpreter was not found"
-    return os.strerror(number).lower()
-
-
-def _tell(outcome: Outcome, config: Config, log: Log, trouble: str) -> None:
-    """Say in one line what ended us, if it is an error; a change of state is an event."""
-    command, reason = config.command_name, outcome.reason
-    lines = {
-        End.UNREACHABLE: f"cannot reach ZooKeeper at {config.hosts} within {show(config.connect_timeout)}"
-        + (f": {trouble[:1].lower()}{trouble[1:]}" if trouble else ""),
-        End.NOT_PERMITTED: f"cannot {reason}: not permitted",
-        End.NEWER_FORMAT: f"cannot take part in {config.election}: {reason}, and this version knows format 1",
-        End.REFUSED: f"cannot {reason}",
-        End.NOT_EXECUTED: f"cannot run {command}: {_why_not_executed(outcome.number, config)}",
-        End.LOST_LATE: f"cannot confirm that all of {command} was gone in time: leadership lost ({reason})",
-        End.GUARD_FAILED: f"internal error: {reason.replace('_', ' ')}; {command} was ended",
-    }
-    if outcome.end in lines:
-        log.say(lines[outcome.end])
-    else:
-        log.event("info", "ended", outcome=outcome.end.value, reason=reason)

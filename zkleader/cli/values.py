@@ -1,4 +1,7 @@
-"""The types of option values: durations and signals, the way timeout(1) and kill(1) take them."""
+"""The types of option values: durations and signals, the way timeout(1) and kill(1) take them.
+
+It owns their forms.  It must not know which option a value is for, and does not promise that values fit each other.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What a candidacy wants done: the output of ``candidacy.step``, and the requests to ZooKeeper among it."""
+"""What a candidacy wants done: the output of ``candidacy.step``, and the requests to ZooKeeper among it.
+
+It owns the words for that.  It must not know who does it or how, and does not promise that it will be done: what became
+of an action comes back as an event.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The candidacy up to leadership: make the election, join the queue, observe the record, claim it.
 
 The claimant's half of the safety argument stands in ``claimable_in``: a record that its holder has not released is left
-alone until this process has looked at one and the same version of it for a whole lease and the margin.
+alone until this process has looked at one and the same version of it for a whole lease and the margin.  It must not
+know the command.  It does not promise that the first in the queue leads: only a confirmed claim does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""What can happen to a candidacy: the input of ``candidacy.step``."""
+"""What can happen to a candidacy: the input of ``candidacy.step``.
+
+It owns the words for that.  It must not know who brings the news, and an event promises only what its text says: an
+answer may be old when it is read.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 A turn works on a copy of the state and collects actions; ``candidacy.step`` hands both back.  Requests are sent when
 they are *due*, and there is at most one in flight for each purpose, so at most one write to the lease record.  Which
 reads are due is all that has to be remembered about watches, reconnects and lost answers: whatever may have changed
-is due again.
+is due again.  It must not know what any request is good for, and does not promise that what is due is sent: that takes
+a connection.
 """
 
 from __future__ import annotations

@@ -1,0 +1,76 @@
+"""How a run ends: an outcome to an exit status, and to the one line that says why.
+
+It owns both translations.  It must not know how an outcome came about, and ends nothing itself (``process`` does).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from zkleader.config import Config, show
+from zkleader.core import wait_status
+from zkleader.core.actions import End, Outcome
+from zkleader.core.value import Value
+from zkleader.core.wait_status import SIGNAL_BASE
+from zkleader.exit_status import ExitStatus
+from zkleader.log import Log
+
+
+class Ending(Value):
+    """How to end: with a status, or, where the command died of a signal, of the same."""
+
+    status: int
+    signal: int | None = None
+
+
+_MISSING = (errno.ENOENT, errno.ENOTDIR)
+
+_STATUSES = {
+    End.UNREACHABLE: ExitStatus.UNREACHABLE,
+    End.LOST: ExitStatus.LOST,
+    End.LOST_LATE: ExitStatus.LOST_LATE,
+    End.NOT_PERMITTED: ExitStatus.NOT_PERMITTED,
+    End.NEWER_FORMAT: ExitStatus.CONFIGURATION,
+    End.GUARD_FAILED: ExitStatus.INTERNAL,
+    End.REFUSED: ExitStatus.INTERNAL,
+}
+
+
+def ending_of(outcome: Outcome, config: Config) -> Ending:
+    """Return how to end after an outcome."""
+    if outcome.end is End.COMMAND_ENDED:
+        number = wait_status.signal_of(outcome.number)
+        return Ending(status=wait_status.exit_status_of(outcome.number), signal=number)
+    if outcome.end is End.LEFT:
+        return Ending(status=SIGNAL_BASE + outcome.number, signal=outcome.number)
+    if outcome.end is End.NOT_ELECTED:
+        return Ending(status=config.conflict_status)
+    if outcome.end is End.NOT_EXECUTED:
+        return Ending(status=ExitStatus.NOT_FOUND if outcome.number in _MISSING else ExitStatus.CANNOT_EXECUTE)
+    return Ending(status=_STATUSES[outcome.end])
+
+
+def _why_not_executed(number: int, config: Config) -> str:
+    if number in _MISSING and os.path.exists(config.executable):
+        return "its interpreter was not found"
+    return os.strerror(number).lower()
+
+
+def tell(outcome: Outcome, config: Config, log: Log, trouble: str) -> None:
+    """Say in one line what ended us, if it is an error; a change of state is an event."""
+    command, reason = config.command_name, outcome.reason
+    lines = {
+        End.UNREACHABLE: f"cannot reach ZooKeeper at {config.hosts} within {show(config.connect_timeout)}"
+        + (f": {trouble[:1].lower()}{trouble[1:]}" if trouble else ""),
+        End.NOT_PERMITTED: f"cannot {reason}: not permitted",
+        End.NEWER_FORMAT: f"cannot take part in {config.election}: {reason}, and this version knows format 1",
+        End.REFUSED: f"cannot {reason}",
+        End.NOT_EXECUTED: f"cannot run {command}: {_why_not_executed(outcome.number, config)}",
+        End.LOST_LATE: f"cannot confirm that all of {command} was gone in time: leadership lost ({reason})",
+        End.GUARD_FAILED: f"internal error: {reason.replace('_', ' ')}; nothing of {command} is left",
+    }
+    if outcome.end in lines:
+        log.say(lines[outcome.end])
+    else:
+        log.event("info", "ended", outcome=outcome.end.value, reason=reason)
