@@ -18,9 +18,10 @@ def main() -> None:
     """Run the program and end the process."""
     status = cli.main()
     try:
-        sys.stdout.flush()
-    except OSError:
-        os._exit(1)
+        if sys.stdout is not None:  # closed by whoever started us
+            sys.stdout.flush()
+    except OSError as error:
+        os._exit(cli.end_unwritten(error))
     sys.exit(status)
 
 

@@ -42,7 +42,11 @@ _WRAPPERS = frozenset({
 
 
 class UsageProblem(ValueError):  # noqa: N818 # not an error of ours: the message is for the user
-    """An option, a value or a combination is wrong (64)."""
+    """A value or a combination is wrong (64); ``option`` is the long name of the one to blame, if it is one."""
+
+    def __init__(self, message: str, option: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
 
 
 class ConfigurationProblem(ValueError):  # noqa: N818 # as above
@@ -100,7 +104,7 @@ def check_timing(timing: Timing) -> None:
     """
     if not SHORTEST_LEASE <= timing.lease <= LONGEST_LEASE:
         raise UsageProblem(
-            f"cannot use --lease: {show(timing.lease)} is not within {show(SHORTEST_LEASE)} and {show(LONGEST_LEASE)}"
+            f"{show(timing.lease)} is not within {show(SHORTEST_LEASE)} and {show(LONGEST_LEASE)}", "--lease"
         )
     needed = timing.grace + timing.margin + timing.kill_allowance + 3 * timing.renewal_interval
     if needed > timing.lease:
@@ -145,9 +149,9 @@ def election_path(name: str | None, command: str) -> str:
     try:
         check_path(path, "election")
     except ValueError as error:
-        raise UsageProblem(str(error)) from None
+        raise UsageProblem(str(error), "--election") from None
     if len(path.encode()) > LONGEST_PATH:
-        raise UsageProblem(f"cannot use --election: its path is longer than {LONGEST_PATH} bytes")
+        raise UsageProblem(f"its path is longer than {LONGEST_PATH} bytes", "--election")
     return path
 
 
@@ -158,9 +162,9 @@ def check_identity(text: str) -> str:
         UsageProblem: it cannot be shown in one line.
     """
     if not text or not text.isprintable():
-        raise UsageProblem("cannot use --id: it is empty or has characters that cannot be shown")
+        raise UsageProblem("it is empty or has characters that cannot be shown", "--id")
     if len(text.encode()) > LONGEST_IDENTITY:
-        raise UsageProblem(f"cannot use --id: it is longer than {LONGEST_IDENTITY} bytes")
+        raise UsageProblem(f"it is longer than {LONGEST_IDENTITY} bytes", "--id")
     return text
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -170,11 +171,16 @@ def test_a_timing_that_cannot_work_is_78_before_anything_is_created(
         ("-z", "x:0", "true"),
         ("-z", "", "true"),
         ("-z", "x:1/a//b", "true"),
+        ("-z", "x:1/a,y:1/a", "true"),
+        ("-E", "many", "true"),
+        ("-e",),
         ("-e", "a//b", "true"),
         ("-e", "/", "true"),
         ("-e", "", "true"),
         ("--id", "", "true"),
         ("--id", "a\nb", "true"),
+        ("--id", "x" * 256, "true"),
+        ("-e", "x" * 2000, "true"),
         ("sh", "-c", "true"),
         ("python3.11", "job.py"),
         (),
@@ -187,11 +193,58 @@ def test_wrong_usage_is_64_and_one_line(programs: Programs, arguments: tuple[str
     one_line(program)
 
 
-def test_a_wrong_value_in_the_environment_names_the_variable(programs: Programs) -> None:
+@pytest.mark.parametrize(("name", "value"), [("GRACE", "lots"), ("LEASE", "1s"), ("ID", "a\nb"), ("ELECTION", "a//b")])
+def test_a_wrong_value_in_the_environment_names_the_variable(programs: Programs, name: str, value: str) -> None:
     """Or the user would look for an option that was never given."""
-    program = programs("run", "true", env={"ZKLEADER_RUN_GRACE": "lots"})
+    program = programs("run", "true", env={f"ZKLEADER_RUN_{name}": value})
     assert program.wait() == 64
-    assert "ZKLEADER_RUN_GRACE" in one_line(program)
+    assert f"ZKLEADER_RUN_{name}" in one_line(program)
+
+
+def test_an_option_wins_over_the_variable_that_contradicts_it(programs: Programs) -> None:
+    """A unit's Environment= must not keep anybody from trying something by hand."""
+    program = programs(
+        "run", "-z", "127.0.0.1:1", "--connect-timeout", "100ms", "-w", "5", "true", env={"ZKLEADER_RUN_NONBLOCK": "1"}
+    )
+    assert program.wait() == 69
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("run", "--help"), ("--version",)])
+def test_help_that_cannot_be_written_is_told_in_one_line(arguments: tuple[str, ...]) -> None:
+    """A full disk, or a standard output that is closed: no traceback."""
+    command = [sys.executable, "-m", "zkleader", *arguments]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=30)
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "zkleader: cannot write to standard output: no space left on device\n",
+    )
+    closed = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command], stderr=subprocess.PIPE, text=True, check=False, timeout=30
+    )
+    assert closed.stderr == ""
+
+
+def test_the_command_finds_closed_what_we_found_closed(
+    programs: Programs, zookeeper: Server, election: str, tmp_path: Path
+) -> None:
+    """A daemon's COMMAND may rely on it, and none of our own descriptors may take the numbers."""
+    seen = tmp_path / "seen"
+    look = (
+        "import os, sys, pathlib\n"
+        "def is_open(number):\n"
+        "    try:\n"
+        "        return bool(os.fstat(number))\n"
+        "    except OSError:\n"
+        "        return False\n"
+        "found = [number for number in (0, 1, 2) if is_open(number)]\n"
+        "pathlib.Path(sys.argv[1]).write_text(str(found))"
+    )
+    started = ("sh", "-c", 'exec "$@" <&- 2>&-', "sh", sys.executable, "-m", "zkleader")
+    where = ("run", "-z", zookeeper.hosts, "-e", election, "--")
+    program = programs(*where, sys.executable, "-I", "-S", "-c", look, str(seen), command=started)
+    assert program.wait() == 0
+    assert seen.read_text() == "[1]"
 
 
 def test_a_command_that_is_not_there_is_127_before_campaigning(

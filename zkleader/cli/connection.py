@@ -62,7 +62,16 @@ def hosts_of(text: str) -> Hosts:
     try:
         return parse_hosts(text)
     except ValueError as error:
-        raise UsageProblem(f"cannot use --hosts: {error}") from None
+        raise UsageProblem(str(error), "--hosts") from None
+
+
+def blamed(problem: UsageProblem) -> click.UsageError:
+    """Return what click would raise for it, so that an option's variable is named where that gave the value."""
+    context = click.get_current_context()
+    parameters = [parameter for parameter in context.command.params if problem.option in parameter.opts]
+    if parameters:
+        return click.BadParameter(str(problem), context, parameters[0])
+    return click.UsageError(str(problem), context)
 
 
 def log_choice(log_format: str | None, *, verbose: bool, quiet: bool) -> tuple[Format, Loudness]:
@@ -72,7 +81,7 @@ def log_choice(log_format: str | None, *, verbose: bool, quiet: bool) -> tuple[F
         UsageProblem: loud and quiet at once.
     """
     if verbose and quiet:
-        raise UsageProblem("cannot use -v and -q together")
+        raise UsageProblem("-v and -q contradict each other")
     form = Format(log_format) if log_format is not None else default_format()
     if verbose:
         return form, Loudness.VERBOSE

@@ -58,6 +58,7 @@ def _take_over() -> tuple[Inherited, Inbox]:
     inbox = Inbox()
     taken = tuple(number for number in TAKEN if number not in ignored)  # what nohup ignores stays ignored
     inbox.take_signals(taken)
+    inbox.take_failures()
     # Whoever started us may have blocked them; the command gets the mask as it was.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, taken)
     become_subreaper()

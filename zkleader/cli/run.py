@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from zkleader.cli.connection import connection_options, hosts_of, log_choice
-from zkleader.cli.values import Duration, Signal
+from zkleader.cli.connection import blamed, connection_options, hosts_of, log_choice
+from zkleader.cli.values import Duration, ExitStatusValue, Signal
 from zkleader.config import (
     Config,
     OnLoss,
@@ -67,8 +68,7 @@ def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
 @_option(
     "-E",
     "--conflict-exit-code",
-    type=click.IntRange(0, 255),
-    metavar="N",
+    type=ExitStatusValue(),
     default=int(ExitStatus.NOT_ELECTED),
     help="Exit status when not elected in time.  [default: 75]",
 )
@@ -105,9 +105,12 @@ def run(**options: Any) -> None:
     COMMAND is stopped, with everything that it has started, when leadership is lost for whatever reason, and is gone
     before another host's COMMAND starts.
     """
-    form, loudness = log_choice(options["log_format"], verbose=options["verbose"], quiet=options["quiet"])
-    log = Log(form, loudness)
-    config = _config(options)
+    try:
+        form, loudness = log_choice(options["log_format"], verbose=options["verbose"], quiet=options["quiet"])
+        log = Log(form, loudness)
+        config = _config(options)
+    except UsageProblem as problem:
+        raise blamed(problem) from None
     log.bind(election=config.election)
     for name in _unknown_environment():
         log.event("warning", "environment_ignored", name=name, reason="no option of run is called that")
@@ -122,27 +125,40 @@ def _unknown_environment() -> list[str]:
 
 
 def _config(options: dict[str, Any]) -> Config:
-    if options["nonblock"] and options["wait"]:
-        raise UsageProblem("cannot use -n and -w together: -n is -w 0")
     timing = Timing(lease=options["lease"], grace=options["grace"], stop_timeout=options["stop_timeout"])
     check_timing(timing)
     identity = check_identity(socket.gethostname() if options["identity"] is None else options["identity"])
     command: tuple[str, ...] = options["command"]
     hosts = hosts_of(options["hosts"])
-    election = election_path(options["election"], command[0])
     environment = command_environment()
     search_path = os.fsdecode(environment.get(b"PATH", os.fsencode(os.defpath)))
+    executable = find_command(command[0], search_path)
+    election = election_path(options["election"], command[0])
     return Config(
         hosts=hosts,
         connect_timeout=options["connect_timeout"],
         election=election,
         id=identity,
-        wait=0.0 if options["nonblock"] else options["wait"],
+        wait=_wait(options),
         conflict_status=options["conflict_exit_code"],
         timing=timing,
         stop_signal=options["stop_signal"],
         on_loss=OnLoss(options["on_loss"]),
         argv=tuple(os.fsencode(part) for part in command),
-        executable=find_command(command[0], search_path),
+        executable=executable,
         environment=environment,
     )
+
+
+def _wait(options: dict[str, Any]) -> float | None:
+    """Return how long to wait for candidates ahead; of -n and -w the one on the command line wins over a variable."""
+    wait: float | None = options["wait"]
+    if not options["nonblock"]:
+        return wait
+    if not wait:
+        return 0.0
+    source = click.get_current_context().get_parameter_source
+    by_variable = {name: source(name) is ParameterSource.ENVIRONMENT for name in ("nonblock", "wait")}
+    if by_variable["nonblock"] == by_variable["wait"]:
+        raise UsageProblem("-n and -w contradict each other: -n is -w 0")
+    return wait if by_variable["nonblock"] else 0.0

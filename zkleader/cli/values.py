@@ -1,4 +1,4 @@
-"""The types of option values: durations and signals, the way timeout(1) and kill(1) take them.
+"""The types of option values: durations, signals and exit statuses, the way timeout(1) and kill(1) take them.
 
 It owns their forms.  It must not know which option a value is for, and does not promise that values fit each other.
 """
@@ -15,6 +15,8 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 _DURATION = r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>ms|s|m|h|d)?"
 _LONGEST = 10 * 365 * 86400.0
 """Seconds; a duration of more than ten years is a slip."""
+
+_GREATEST_STATUS = 255
 
 _REAL_TIME = r"(?:SIG)?RTM(?P<end>IN|AX)(?P<offset>[+-][0-9]+)?"
 _DO_NOT_END = frozenset({"STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD", "URG", "WINCH"})
@@ -45,6 +47,25 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # not a generic befor
         if seconds > _LONGEST:
             self.fail(f"'{value}' is longer than ten years", param, ctx)
         return seconds
+
+
+class ExitStatusValue(click.ParamType):  # type: ignore[type-arg] # as above
+    """An exit status, 0 to 255."""
+
+    name = "status"
+
+    def get_metavar(self, *_args: Any, **_kwargs: Any) -> str:
+        """Return how help names it."""
+        return "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        if isinstance(value, int):
+            return value
+        text = value.strip()
+        if not (text.isascii() and text.isdigit() and int(text) <= _GREATEST_STATUS):
+            self.fail(f"'{value}' is not an exit status (0 to {_GREATEST_STATUS})", param, ctx)
+        return int(text)
 
 
 class Signal(click.ParamType):  # type: ignore[type-arg] # as above

@@ -19,7 +19,8 @@ DEFAULT_PORT = 2181
 _RETRY_DELAY = 0.5
 """Seconds between attempts to resolve names of which none is known."""
 
-_NAME = r"(?!-)[A-Za-z0-9_.-]{1,253}(?<!-)"
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME = rf"(?=.{{1,254}}\Z){_LABEL}(\.{_LABEL})*\.?"
 _SERVER = r"(?:\[(?P<v6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[^\[\]:]+))(?::(?P<port>[^:]*))?"
 
 
@@ -52,6 +53,10 @@ def parse_hosts(text: str) -> Hosts:
     if "://" in text:
         raise ValueError(f"'{text}' is a URL, not HOST:PORT[,...][/CHROOT]")
     servers, slash, chroot = text.partition("/")
+    if "," in chroot:
+        # Taken as it stands it would be a chroot with a comma in its name, and another one for each order of servers:
+        # an election of its own for every host.
+        raise ValueError(f"'{text}' has servers behind the chroot, which stands once, at the end")
     path = check_path(slash + chroot.rstrip("/"), "chroot") if chroot.rstrip("/") else ""
     return Hosts(servers=tuple(_parse_server(part.strip()) for part in servers.split(",")), chroot=path)
 
