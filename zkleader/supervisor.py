@@ -115,9 +115,11 @@ class Supervisor:
             outcome = self._run_candidacy()
             rejoins = outcome.end is End.LOST and self._config.on_loss is OnLoss.REJOIN and not self._state.asked_by
             campaigns_again = rejoins or outcome.end is End.CANDIDACY_LOST
-            self._close_session()
             if self._custody.is_used or not campaigns_again:
                 self._custody.dismiss()
+            # After the guard: closing is one more commit of the ensemble's, and whoever takes over is just reading what
+            # was released, which would wait for that.
+            self._close_session()
             if not campaigns_again:
                 return outcome
             if self._custody.is_used:

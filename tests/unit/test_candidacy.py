@@ -490,8 +490,7 @@ def test_nothing_is_released_before_everything_is_gone() -> None:
     assert isinstance(script.sent(2)[0], Multi)  # an orderly stop goes on renewing
     assert script.write()[1]["released"] is False
     script.claimed(2, version=3)
-    assert script.do(3, gone(Cause.ASKED, 15))[0].request == Get(path=RECORD, watch=False)  # type: ignore[union-attr]
-    script.answer(3, RECORD, ours(script, 3))
+    script.do(3, gone(Cause.ASKED, 15))
     multi, content = script.write()
     assert content["released"] is True
     assert content["previous"]["status"] == 143
@@ -541,10 +540,12 @@ def test_what_is_not_proven_gone_is_not_released() -> None:
 
 
 def test_a_record_that_somebody_else_holds_is_not_released() -> None:
-    """The read before the release shows it."""
+    """The version is another one, and the read that follows shows whose it is."""
     script = Script()
     script.lead(0)
     script.do(1, gone(Cause.ENDED))
+    (read,) = script.answer(1, Multi, Refused(refusal=Refusal.BAD_VERSION))
+    assert read.request == Get(path=RECORD, watch=False)  # type: ignore[union-attr]
     thief = Content(data=record(holder="thief", released=False), stat=stat(9))
     assert script.answer(1, RECORD, thief) == [finish(End.COMMAND_ENDED, reason="ended")]
 
@@ -561,14 +562,16 @@ def test_with_the_candidate_gone_the_record_alone_is_released() -> None:
     assert [type(operation) for operation in multi.operations] == [SetData]
 
 
-def test_a_release_that_cannot_be_confirmed_is_given_up_when_the_lease_ends() -> None:
-    """With a warning; the status stays the command's."""
+@pytest.mark.parametrize(("gone_at", "given_up_at"), [(2, 12), (11, 20)])
+def test_a_release_that_cannot_be_confirmed_is_given_up(gone_at: float, given_up_at: float) -> None:
+    """When the lease ends or after half a one, with a warning: systemd waits for us; the status stays the command's."""
     script = Script()
     script.lead(0)
     script.do(1, Suspended())
-    script.do(2, gone(Cause.ENDED, 3 << 8))
-    assert script.do(19.9) == []
-    assert script.do(20) == [finish(End.COMMAND_ENDED, number=3 << 8, reason="ended")]
+    script.do(gone_at, gone(Cause.ENDED, 3 << 8))
+    assert candidacy.next_step_in(script.state, at(gone_at)) == given_up_at - gone_at
+    assert script.do(given_up_at - 0.1) == []
+    assert script.do(given_up_at) == [finish(End.COMMAND_ENDED, number=3 << 8, reason="ended")]
     assert script.events() == ["release_unconfirmed"]
 
 
@@ -597,8 +600,6 @@ def test_leaving_while_a_claim_is_under_way_releases_what_it_may_win() -> None:
     script = Script()
     script.join(0)
     assert script.do(1, LeaveAsked(signal=15)) == []
-    (read,) = script.claimed(2)
-    assert read.request == Get(path=RECORD, watch=False)  # type: ignore[union-attr]
-    script.answer(2, RECORD, ours(script))
+    script.claimed(2)
     assert script.write()[1]["released"] is True
     assert script.answer(2, Multi, Applied(stats=(stat(3), None))) == [finish(End.LEFT, number=15, reason="asked")]

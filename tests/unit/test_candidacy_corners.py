@@ -22,6 +22,7 @@ from zkleader.core.actions import (
     SetData,
     StartCommand,
     StopCommand,
+    Sync,
 )
 from zkleader.core.events import (
     Answered,
@@ -229,7 +230,6 @@ def test_a_guard_that_was_asked_too_late_is_not_asked_again() -> None:
     script = Script()
     script.lead(0)
     script.do(1, CommandTooLate())
-    script.answer(1, RECORD, written(script))
     assert script.write()[1]["released"] is True
     assert end_of(script.answer(1, Multi, Applied(stats=(stat(3), None)))) is End.CANDIDACY_LOST
 
@@ -274,9 +274,11 @@ def test_the_candidate_found_gone_while_releasing_is_no_loss() -> None:
     script.lead(0)
     script.do(1, Touched(path=f"{ELECTION}/{OWN}"))
     script.do(1, ENDED)
+    shown = written(script)
     assert script.answer(1, f"{ELECTION}/{OWN}", NO_NODE) == []
     assert script.state.phase is Phase.RELEASING
-    script.answer(1, RECORD, written(script))
+    script.answer(1, Multi, Refused(refusal=Refusal.NO_NODE, index=1))
+    script.answer(1, RECORD, shown)
     multi, content = script.write()
     assert [type(operation) for operation in multi.operations] == [SetData]
     assert content["released"] is True
@@ -288,22 +290,52 @@ def test_a_release_that_finds_the_candidate_gone_is_made_without_it() -> None:
     script = Script()
     script.lead(0)
     script.do(1, ENDED)
-    script.answer(1, RECORD, written(script))
+    shown = written(script)
     assert Delete in map(type, script.write()[0].operations)
     script.answer(1, Multi, Refused(refusal=Refusal.NO_NODE, index=1))
-    script.answer(1, RECORD, written(script))
+    script.answer(1, RECORD, shown)
     assert [type(operation) for operation in script.write()[0].operations] == [SetData]
 
 
 def test_a_release_over_an_old_version_reads_again() -> None:
-    """A renewal that was in doubt was applied after all."""
+    """Somebody wrote what stood there; whether it is ours still, only a read can tell, and only once."""
     script = Script()
     script.lead(0)
     script.do(1, ENDED)
-    script.answer(1, RECORD, written(script))
+    shown = written(script, 5)
     (again,) = script.answer(1, Multi, Refused(refusal=Refusal.BAD_VERSION, index=0))
     assert isinstance(again, Send)
     assert again.request == Get(path=RECORD, watch=False)
+    script.answer(1, RECORD, shown)
+    assert script.write()[0].operations[0].version == 5  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("doubt", ["answer lost", "candidate gone"])
+def test_what_the_last_write_did_not_show_is_read_before_it_is_released(doubt: str) -> None:
+    """A renewal in doubt may be there or not; without our candidate nothing tells that the election still stands."""
+    script = Script()
+    script.lead(0)
+    if doubt == "answer lost":
+        script.do(2)
+        script.answer(2, Multi, Unanswered())
+        script.answer(2, Sync, Applied())
+    else:
+        script.do(1, Touched(path=f"{ELECTION}/{OWN}"))
+        script.answer(1, f"{ELECTION}/{OWN}", NO_NODE)
+    script.do(3, ENDED)
+    assert all(flight.record is None or not flight.record.released for flight in script.state.flights.values())
+    assert Purpose.RECORD in script.state.flights
+
+
+def test_a_record_that_is_another_one_is_read_before_it_is_released() -> None:
+    """A renewal that was applied to a record made anew: it bears our guid, and is not ours."""
+    script = Script()
+    script.lead(0)
+    script.do(2)
+    script.answer(2, Multi, Applied(stats=(None, stat(3, czxid=777))))
+    script.do(3, CommandGone(cause=Cause.LOSS, wait_status=0, in_time=True))
+    assert Purpose.WRITE not in script.state.flights
+    assert end_of(script.answer(3, RECORD, Content(data=record(holder=GUID), stat=stat(3, czxid=777)))) is End.LOST
 
 
 def test_a_release_in_doubt_is_settled_by_a_read() -> None:
@@ -311,7 +343,6 @@ def test_a_release_in_doubt_is_settled_by_a_read() -> None:
     script = Script()
     script.lead(0)
     script.do(1, ENDED)
-    script.answer(1, RECORD, written(script))
     _, content = script.write()
     script.do(2, Suspended())
     script.answer(2, Multi, Unanswered())
@@ -325,7 +356,6 @@ def test_a_release_in_doubt_is_not_waited_for_beyond_the_lease() -> None:
     script = Script()
     script.lead(0)
     script.do(10, ENDED)
-    script.answer(10, RECORD, written(script))
     script.do(11, Suspended())
     script.answer(11, Multi, Unanswered())
     assert candidacy.next_step_in(script.state, at(12)) == pytest.approx(8.0)
@@ -338,10 +368,7 @@ def test_a_renewal_under_way_when_the_command_ends_is_waited_for() -> None:
     script.lead(0)
     script.do(2)
     assert script.do(2, ENDED) == []
-    (read,) = script.claimed(2, version=3)
-    assert isinstance(read, Send)
-    assert read.request == Get(path=RECORD, watch=False)
-    script.answer(2, RECORD, written(script, 3))
+    script.claimed(2, version=3)
     assert script.write()[0].operations[0].version == 3  # type: ignore[union-attr]
 
 
@@ -359,6 +386,7 @@ def test_a_record_deleted_while_releasing_leaves_nothing_to_release() -> None:
     script = Script()
     script.lead(0)
     script.do(1, ENDED)
+    script.answer(1, Multi, Refused(refusal=Refusal.NO_NODE, index=0))
     assert end_of(script.answer(1, RECORD, NO_NODE)) is End.COMMAND_ENDED
 
 

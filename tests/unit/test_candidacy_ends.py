@@ -1,14 +1,15 @@
 """How a candidacy ends where something never comes: proof, a guard, a connection.  Scripts as in ``test_candidacy``."""
 
 import pytest
-from candidacy_script import ELECTION, GUID, OWN, Script, at, record, stat
+from candidacy_script import ELECTION, GUID, OWN, RECORD, Script, at, record, stat
 
 from zkleader.core import candidacy, records
-from zkleader.core.actions import Create, End, Finish, Outcome, StopCommand
+from zkleader.core.actions import Create, End, Finish, Get, ListNames, Multi, Outcome, Send, StopCommand
 from zkleader.core.events import (
     Answered,
     CommandGone,
     CommandTooLate,
+    Content,
     Created,
     GuardFailed,
     LeaveAsked,
@@ -182,3 +183,30 @@ def test_a_start_that_was_too_late_and_asked_to_end_is_left() -> None:
     script.do(0, LeaveAsked(signal=15))
     script.do(0, CommandTooLate())
     assert script.state.outcome == Outcome(end=End.LEFT, number=15, reason="asked")
+
+
+# ---- the predecessor
+
+
+def test_the_first_standby_claims_a_released_record_without_listing_again() -> None:
+    """Nobody joins ahead of us: with the only candidate ahead gone, a listing could tell nothing new."""
+    script = Script()
+    script.join(0, AHEAD, data=record(released=False))
+    script.answer(0, f"{ELECTION}/{AHEAD}", Content(data=b"{}", stat=stat(0)))
+    assert script.sent(1, Touched(path=RECORD)) == [Get(path=RECORD)]
+    assert script.sent(1, Touched(path=f"{ELECTION}/{AHEAD}", is_deleted=True)) == []
+    (claim,) = script.answer(1, RECORD, Content(data=record(), stat=stat(2)))
+    assert isinstance(claim, Send)
+    assert isinstance(claim.request, Multi)
+
+
+def test_further_down_the_queue_the_next_predecessor_is_looked_for() -> None:
+    """Only a listing tells who is ahead now, and a predecessor that was merely changed is still there."""
+    script = Script()
+    script.join(0, AHEAD, "x-n_0000000001")
+    script.answer(0, f"{ELECTION}/{AHEAD}", Content(data=b"{}", stat=stat(0)))
+    assert script.sent(1, Touched(path=f"{ELECTION}/{AHEAD}", is_deleted=True)) == [ListNames(path=ELECTION)]
+    script = Script()
+    script.join(0, AHEAD)
+    script.answer(0, f"{ELECTION}/{AHEAD}", Content(data=b"{}", stat=stat(0)))
+    assert script.sent(1, Touched(path=f"{ELECTION}/{AHEAD}")) == [ListNames(path=ELECTION)]

@@ -132,6 +132,21 @@ def _claim(turn: Turn) -> None:
     turn.send(Purpose.WRITE, Multi(operations=operations), attempt=attempt, record=record)
 
 
+def on_predecessor_touched(turn: Turn, *, is_deleted: bool) -> None:
+    """List again, unless that can tell nothing new: the only candidate ahead is gone, and nobody joins ahead of us.
+
+    Hand-over is waiting for this: a listing would be one more request before the claim.
+    """
+    state, place = turn.state, turn.state.place
+    gone, state.watched = state.watched, None
+    is_next = place is not None and place.rank == 1 and place.predecessor == gone
+    if is_deleted and is_next and state.names is not None and turn.is_idle(Purpose.LIST):
+        state.names = tuple(name for name in state.names if name != gone)
+        _tell_wait(turn)
+    else:
+        turn.want(Purpose.LIST)
+
+
 def on_unanswered(turn: Turn, purpose: Purpose) -> None:
     """Find out, after reconnecting, what became of a request."""
     if purpose is Purpose.CREATE:

@@ -92,7 +92,7 @@ def _timers(state: State, now: Instant) -> Iterator[float]:
         elif state.loss:
             yield tenure.release_in(state, now)
     elif state.phase is Phase.RELEASING:
-        yield tenure.release_in(state, now)
+        yield tenure.release_patience(state, now)
     elif state.phase is Phase.LEAVING:
         yield _leaving_patience(state, now)
 
@@ -219,15 +219,15 @@ def _on_touched(turn: Turn, event: Touched) -> None:
     if state.own is not None and event.path == state.own_path:
         turn.want(Purpose.OWN)
     elif state.watched is not None and event.path == f"{election}/{state.watched}":
-        state.watched = None
-        turn.want(Purpose.LIST)
+        campaign.on_predecessor_touched(turn, is_deleted=event.is_deleted)
     elif Purpose.AHEAD in state.flights and event.path == getattr(state.flights[Purpose.AHEAD].request, "path", None):
         # The race: kazoo hands over watches and answers in two threads, so the watch that a read has set may fire
         # before its answer is taken.  That answer is let go, and the predecessor is read and watched again.
         del state.flights[Purpose.AHEAD]
         turn.want(Purpose.LIST, Purpose.AHEAD)
-    elif event.path == state.rules.record_path and state.phase is Phase.WAITING:
-        # A leader need not look: its next renewal will tell, and every renewal of its own would wake it.
+    elif event.path == state.rules.record_path and state.phase is Phase.WAITING and Purpose.WRITE not in state.flights:
+        # A leader need not look: its next renewal will tell, and every renewal of its own would wake it.  Nor need one
+        # whose claim is under way: this is that claim, or its answer will tell to read again.
         turn.want(Purpose.RECORD)
 
 

@@ -88,9 +88,10 @@ class Answered(Value):
 
 
 class Touched(Value):
-    """A watch fired for this path."""
+    """A watch fired for this path: the znode was changed or made, or ``is_deleted``."""
 
     path: str
+    is_deleted: bool = False
 
 
 class Tick(Value):

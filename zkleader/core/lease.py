@@ -93,6 +93,11 @@ class Timing(Value):
         return self.lease / 5
 
     @property
+    def release_timeout(self) -> float:
+        """How long to try to release: enough to give up a silent server and ask another one."""
+        return self.lease / 2
+
+    @property
     def connect_cap(self) -> float:
         """How long one server may take to accept a connection, and then to answer the handshake."""
         return min(0.8, self.lease / 20)

@@ -58,6 +58,11 @@ def release_in(state: State, now: Instant) -> float:
     return max((state.rules.timing.lease - now.held_since(start) for start in starts), default=0.0)
 
 
+def release_patience(state: State, now: Instant) -> float:
+    """Return the seconds for which releasing is tried: whoever stops us has a deadline of their own."""
+    return min(release_in(state, now), state.rules.timing.release_timeout - now.held_since(state.since))
+
+
 def advance(turn: Turn) -> None:
     """Send what is due while leading, stopping or releasing."""
     state = turn.state
@@ -65,7 +70,7 @@ def advance(turn: Turn) -> None:
         turn.send(Purpose.SYNC, Sync(path=state.rules.election))
     if state.phase is Phase.RELEASING:
         if turn.is_wanted(Purpose.RECORD) and Purpose.WRITE not in state.flights:
-            turn.send(Purpose.RECORD, Get(path=state.rules.record_path, watch=False))
+            _release_or_read(turn)
         return
     if turn.is_wanted(Purpose.OWN) and state.phase is Phase.LEADING:
         turn.send(Purpose.OWN, Get(path=state.own_path))
@@ -84,7 +89,7 @@ def expire(turn: Turn) -> None:
         lose(turn, "lease_lapsed")
     elif state.phase is Phase.STOPPING and state.loss and release_in(state, turn.now) <= 0:
         _give_up_command(turn)
-    elif state.phase is Phase.RELEASING and release_in(state, turn.now) <= 0:
+    elif state.phase is Phase.RELEASING and release_patience(state, turn.now) <= 0:
         _give_up_release(turn)
 
 
@@ -127,6 +132,28 @@ def _renew(turn: Turn) -> None:
     turn.send(Purpose.WRITE, Multi(operations=operations), attempt=attempt, record=record)
 
 
+def _release_or_read(turn: Turn) -> None:
+    """Release at once what the last confirmed write has shown to be ours; read first where there is any doubt.
+
+    The race: the record may have been deleted and made anew since that write, and have our version number again.  Made
+    for an election that stands, it is waited out for the longest lease from then on, so nobody holds it before our own
+    lease has ended, until when we release at all; and if the election was deleted with it, so was our candidate, and
+    the write fails with it.
+    """
+    state = turn.state
+    held, seen = state.chain.held, state.seen
+    is_known = held is not None and seen is not None and seen.stat.czxid == held.czxid and _is_ours(state, seen)
+    if seen is not None and is_known and not state.chain.doubts and state.own is not None:
+        state.due -= {Purpose.RECORD}
+        _release(turn, seen)
+    else:
+        turn.send(Purpose.RECORD, Get(path=state.rules.record_path, watch=False))
+
+
+def _is_ours(state: State, seen: Seen) -> bool:
+    return isinstance(seen.record, LeaseRecord) and seen.record.holder == state.guid
+
+
 def _release(turn: Turn, seen: Seen) -> None:
     state, outcome = turn.state, turn.state.outcome
     assert isinstance(seen.record, LeaseRecord)
@@ -145,6 +172,7 @@ def _release(turn: Turn, seen: Seen) -> None:
 def on_unanswered(turn: Turn, purpose: Purpose) -> None:
     """Read the record, after reconnecting, to learn what became of a write."""
     if purpose is Purpose.WRITE:
+        turn.state.seen = None if turn.state.phase is Phase.RELEASING else turn.state.seen
         turn.want(Purpose.SYNC, Purpose.RECORD)
     else:
         turn.want(purpose)
@@ -207,6 +235,7 @@ def _on_refused(turn: Turn, flight: Flight, answer: Refused) -> None:
         if answer.refusal in (Refusal.NO_AUTH, Refusal.OTHER):
             _give_up_release(turn)
         else:
+            state.seen = None
             turn.want(Purpose.RECORD)
     elif candidate_gone:
         lose(turn, "candidate_deleted")
@@ -243,7 +272,7 @@ def _on_record(turn: Turn, answer: Answer) -> None:
 
 
 def _on_record_releasing(turn: Turn, seen: Seen, verdict: Verdict) -> None:
-    is_ours = isinstance(seen.record, LeaseRecord) and seen.record.holder == turn.state.guid
+    is_ours = _is_ours(turn.state, seen)
     if is_ours and isinstance(seen.record, LeaseRecord) and seen.record.released:
         turn.tell("released")
         turn.finish()

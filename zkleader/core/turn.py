@@ -157,7 +157,7 @@ class State:
         self.last_write: Instant | None = None
         """When the last claim or renewal was sent."""
         self.since = now
-        """Since when there is no connection, or when leaving began."""
+        """Since when there is no connection, or when releasing or leaving began."""
         self.loss = ""
         """Why leadership is over; empty while the lease is healthy."""
         self.asked_by = 0

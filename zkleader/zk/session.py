@@ -23,7 +23,7 @@ from kazoo import exceptions
 from kazoo.client import KazooClient
 from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.loggingsupport import BLATHER
-from kazoo.protocol.states import KazooState, KeeperState, WatchedEvent, ZnodeStat
+from kazoo.protocol.states import EventType, KazooState, KeeperState, WatchedEvent, ZnodeStat
 
 from zkleader.core.actions import (
     Check,
@@ -288,7 +288,7 @@ class Session:
 
     def _on_watch(self, event: WatchedEvent) -> None:
         if event.path is not None:  # None: kazoo drops its watches on a disconnect, which we know
-            self._deliver(Touched(path=event.path))
+            self._deliver(Touched(path=event.path, is_deleted=event.type == EventType.DELETED))
 
     def _on_state(self, state: str) -> None:
         if state == KazooState.CONNECTED:
