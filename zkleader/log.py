@@ -103,9 +103,10 @@ class Log:
         self._bound |= facts
 
     def event(self, level: str, event: str, **facts: Any) -> None:
-        """Log an event; ``level`` is debug, info, warning or error.  Never waits."""
+        """Log an event; ``level`` is debug, info, warning or error.  Never waits.  Facts that are None are left out."""
         if _RANKS[level] >= self._least:
-            self._put(_Line(level=level, event=event, at=time.time(), facts=self._bound | facts))
+            known = {name: fact for name, fact in facts.items() if fact is not None}
+            self._put(_Line(level=level, event=event, at=time.time(), facts=self._bound | known))
 
     def say(self, text: str) -> None:
         """Write ``zkleader: <text>``, whatever the loudness: what ends us is always told."""

@@ -66,7 +66,7 @@ def tell(outcome: Outcome, config: Config, log: Log, trouble: str) -> None:
         End.NOT_PERMITTED: f"cannot {reason}: not permitted",
         End.NEWER_FORMAT: f"cannot take part in {config.election}: {reason}, and this version knows format 1",
         End.REFUSED: f"cannot {reason}",
-        End.NOT_EXECUTED: f"cannot run {command}: {_why_not_executed(outcome.number, config)}",
+        End.NOT_EXECUTED: f"cannot run {os.fsdecode(config.argv[0])}: {_why_not_executed(outcome.number, config)}",
         End.LOST_LATE: f"cannot confirm that all of {command} was gone in time: leadership lost ({reason})",
         End.GUARD_FAILED: f"internal error: {reason.replace('_', ' ')}; nothing of {command} is left",
     }
