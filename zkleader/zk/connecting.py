@@ -1,0 +1,219 @@
+"""One kazoo client of ours: how it connects, with limits that kazoo does not have, and how it is ended.
+
+It owns the client, kazoo's threads, the sockets, the reconnecting, and kazoo's log, which says some things that kazoo
+tells nowhere else.  It must not know requests, candidacies, or whether the client is the supervisor's or that of the
+program that releases.  It does not promise that a connection comes about, nor that one that stands is alive: a server
+that takes requests and does not answer them is noticed by whoever has sent them, and dropped at their word.
+
+What kazoo does not do: connecting is capped for each server, a server that is silent in the handshake is given up, and
+once sealed no connection is opened any more, so that nothing which kazoo still has in its queue can be sent in another
+session.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from kazoo import exceptions
+from kazoo.client import KazooClient
+from kazoo.handlers.threading import SequentialThreadingHandler
+from kazoo.loggingsupport import BLATHER
+from kazoo.protocol.states import KazooState
+
+from zkleader.core.lease import Timing
+from zkleader.zk.hosts import Server
+
+UNANSWERED = (
+    exceptions.ConnectionLoss,
+    exceptions.ConnectionClosedError,
+    exceptions.SessionExpiredError,
+    exceptions.OperationTimeoutError,
+    exceptions.AuthFailedError,
+    exceptions.SessionMovedError,  # it reached a server that we have left meanwhile
+)
+"""What kazoo raises for a request of which nobody knows whether it was applied."""
+
+_JITTER = 0.4
+"""kazoo lengthens a delay by up to this fraction, after capping it."""
+
+_MOST_PATIENT = 4
+"""Each round through all servers that reached none doubles the cap, so often at the most: a slow network must not be
+locked out by a cap that is meant for black holes."""
+
+_STOP_PATIENCE = 1.0
+"""Seconds for closing the session in order.  It takes milliseconds, or for ever behind a black hole."""
+
+_TROUBLES = ("Connection dropped", "Connection time-out", "AUTH_FAILED")
+"""How the records begin in which kazoo says why it is not connected."""
+
+# Its threads log through the registered logger, tracebacks included, which reach no user.
+_registered = logging.getLogger("kazoo")
+_registered.propagate = False
+_registered.addHandler(logging.NullHandler())
+
+
+class _Handler(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no types
+    """kazoo's threads, with limits on connecting."""
+
+    def __init__(self, timing: Timing) -> None:
+        super().__init__()
+        self._timing = timing
+        self._attempts = 0
+        self._is_connecting = True
+        self._is_sealed = False
+        self._socket: socket.socket | None = None
+        self.servers = 1
+        """How many addresses one round goes through."""
+        self.peer = ""
+        """The server that was connected to last."""
+
+    def _cap(self) -> float:
+        rounds = min(self._attempts // self.servers, _MOST_PATIENT)
+        return float(min(self._timing.connect_cap * 2**rounds, self._timing.request_timeout))
+
+    def connected(self) -> None:
+        """Take note that the handshake is over (in the connection thread)."""
+        self._attempts = 0
+        self._is_connecting = False
+
+    def seal(self) -> None:
+        """Open no connection any more.
+
+        Called in the connection thread, which is the one that opens connections: so the session that was lost cannot
+        be followed by another, in which kazoo would send what it has queued for this one.
+        """
+        self._is_sealed = True
+
+    def create_connection(self, *args: Any, **kwargs: Any) -> socket.socket:
+        """Open a connection within the cap, and keep it so that it can be shut down."""
+        if self._is_sealed:
+            raise OSError("the session is over")
+        self._is_connecting = True
+        kwargs["timeout"] = self._cap()
+        self._attempts += 1
+        host, port = kwargs["address"]
+        self.peer = str(Server(host=host, port=port))
+        made: socket.socket = super().create_connection(*args, **kwargs)
+        self._socket = made
+        return made
+
+    def select(self, *args: Any, **kwargs: Any) -> Any:
+        """Wait as kazoo wants to, but not longer than the cap for one server's answer.
+
+        kazoo waits on its one socket alone when it expects the rest of a packet or the answer of the handshake, and
+        would then wait for most of the session timeout.
+        """
+        rlist, wlist, xlist, timeout = (*args, None)[:4]
+        if len(rlist) + len(wlist) == 1:
+            cap = self._cap() if self._is_connecting else self._timing.request_timeout
+            timeout = cap if timeout is None else min(timeout, cap)
+        return super().select(rlist, wlist, xlist, timeout, **kwargs)
+
+    def shut_down(self) -> None:
+        """Cut the present connection: kazoo notices within milliseconds and goes on to the next server."""
+        # kazoo may close the socket at this very moment; then there is nothing to cut, and that is no error.
+        with contextlib.suppress(OSError, AttributeError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+
+
+class _Listener(logging.Handler):
+    """Reads in kazoo's log what it tells nowhere else: the session timeout granted, and why connecting fails."""
+
+    def __init__(self) -> None:
+        super().__init__(BLATHER)
+        self.granted: float | None = None
+        self.trouble = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record."""
+        if isinstance(record.args, tuple) and str(record.msg).startswith("Session created") and len(record.args) > 2:
+            granted = record.args[2]
+            self.granted = granted / 1000 if isinstance(granted, int) else None
+        elif record.levelno >= logging.WARNING and str(record.msg).startswith(_TROUBLES):
+            self.trouble = record.getMessage().removeprefix("Connection dropped: ")
+
+
+class Connection:
+    """A kazoo client from its start to its end; it is never started twice."""
+
+    def __init__(self, timing: Timing, on_state: Callable[[str], None]) -> None:
+        """Prepare a client; ``on_state`` is told kazoo's states in the connection thread and must only enqueue."""
+        self._on_state = on_state
+        self._listener = _Listener()
+        self._handler = _Handler(timing)
+        # Not registered, and without a way to standard error: kazoo's records are for the listener alone.
+        logger = logging.Logger("kazoo", BLATHER)  # noqa: LOG001
+        logger.addHandler(self._listener)
+        delay = timing.reconnect_delay / (1 + _JITTER)
+        # Its addresses come with the start.
+        self.client = KazooClient(
+            timeout=timing.lease,
+            handler=self._handler,
+            logger=logger,
+            connection_retry={
+                "max_tries": -1,
+                "delay": min(0.1, delay),
+                "backoff": 1.5,
+                "max_jitter": _JITTER,
+                "max_delay": delay,
+            },
+        )
+        self.client.add_listener(self._note_state)
+
+    @property
+    def trouble(self) -> str:
+        """Why connecting failed last, in kazoo's words; empty if it did not."""
+        return self._listener.trouble
+
+    @property
+    def granted(self) -> float | None:
+        """The session timeout granted, in seconds, if there is one."""
+        return self._listener.granted
+
+    @property
+    def peer(self) -> str:
+        """The server that was connected to last; empty if none was."""
+        return self._handler.peer
+
+    def start(self, addresses: tuple[Server, ...]) -> None:
+        """Begin to connect."""
+        self.go_to(addresses)
+        self.client.start_async()
+
+    def go_to(self, addresses: tuple[Server, ...]) -> None:
+        """Take these addresses from the next round on."""
+        self._handler.servers = len(addresses)
+        self.client.set_hosts(",".join(map(str, addresses)))
+
+    def drop(self) -> None:
+        """Cut the connection, so that another server is tried."""
+        self._handler.shut_down()
+
+    def seal(self) -> None:
+        """Open no connection any more; only in ``on_state``."""
+        self._handler.seal()
+
+    def close(self) -> bool:
+        """Close the session; return whether that was done in order (else it will expire)."""
+        stopper = threading.Thread(target=self._stop, daemon=True, name="close")
+        stopper.start()
+        stopper.join(_STOP_PATIENCE)
+        if not stopper.is_alive():
+            return True
+        self._handler.shut_down()
+        stopper.join(_STOP_PATIENCE / 4)
+        return False
+
+    def _stop(self) -> None:
+        with contextlib.suppress(Exception):  # whatever it is, nobody can mend it
+            self.client.stop()
+
+    def _note_state(self, state: str) -> None:
+        if state == KazooState.CONNECTED:
+            self._handler.connected()
+        self._on_state(state)
