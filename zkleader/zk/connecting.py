@@ -38,6 +38,9 @@ UNANSWERED = (
 )
 """What kazoo raises for a request of which nobody knows whether it was applied."""
 
+PatienceError = SequentialThreadingHandler.timeout_exception
+"""What kazoo raises when an answer has not come in the time that its ``get`` was given."""
+
 _JITTER = 0.4
 """kazoo lengthens a delay by up to this fraction, after capping it."""
 
@@ -141,7 +144,7 @@ class _Listener(logging.Handler):
 class Connection:
     """A kazoo client from its start to its end; it is never started twice."""
 
-    def __init__(self, timing: Timing, on_state: Callable[[str], None]) -> None:
+    def __init__(self, timing: Timing, on_state: Callable[[str], None] = lambda _state: None) -> None:
         """Prepare a client; ``on_state`` is told kazoo's states in the connection thread and must only enqueue."""
         self._on_state = on_state
         self._listener = _Listener()
@@ -164,6 +167,7 @@ class Connection:
             },
         )
         self.client.add_listener(self._note_state)
+        self._is_connected = threading.Event()  # kazoo's own, once it is started
 
     @property
     def trouble(self) -> str:
@@ -183,12 +187,16 @@ class Connection:
     def start(self, addresses: tuple[Server, ...]) -> None:
         """Begin to connect."""
         self.go_to(addresses)
-        self.client.start_async()
+        self._is_connected = self.client.start_async()
 
     def go_to(self, addresses: tuple[Server, ...]) -> None:
         """Take these addresses from the next round on."""
         self._handler.servers = len(addresses)
         self.client.set_hosts(",".join(map(str, addresses)))
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until connected, at most so long; return whether we are."""
+        return self._is_connected.wait(seconds)
 
     def drop(self) -> None:
         """Cut the connection, so that another server is tried."""
