@@ -151,7 +151,7 @@ class Supervisor:
         if hosts.numeric(servers):
             self._session.start(servers)
         else:
-            hosts.resolve(servers, resolved)
+            self._session.look_up(resolved)
         return candidacy.begin(self._rules, guid, memory)
 
     def _close_session(self) -> None:

@@ -51,6 +51,7 @@ from zkleader.core.records import Stat
 from zkleader.zk import hosts
 from zkleader.zk.connecting import UNANSWERED, Connection
 from zkleader.zk.hosts import Server
+from zkleader.zk.resolver import Done, Resolver
 
 _REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (
     (exceptions.NoNodeError, Refusal.NO_NODE),
@@ -71,6 +72,7 @@ class Session:
         ``servers`` have names or addresses; ``deliver`` takes events in any thread.
         """
         self._names = servers
+        self._resolver = Resolver(servers)
         self._deliver = deliver
         self._connection = Connection(timing, self._on_state)
         self._client = self._connection.client
@@ -80,6 +82,10 @@ class Session:
     def trouble(self) -> str:
         """Why connecting failed last, in kazoo's words; empty if it did not."""
         return self._connection.trouble
+
+    def look_up(self, done: Done) -> None:
+        """Look up the addresses of our servers, for starting; nothing is told after closing."""
+        self._resolver.look_up(done)
 
     def start(self, addresses: tuple[Server, ...]) -> None:
         """Begin to connect, to addresses that were resolved already."""
@@ -102,6 +108,7 @@ class Session:
     def close(self) -> bool:
         """Close the session; return whether that was done in order (else it will expire)."""
         self._is_closing = True
+        self._resolver.stop()
         return self._connection.close()
 
     def _submit(self, request: Request) -> Any:
@@ -153,7 +160,7 @@ class Session:
 
     def _resolve_again(self) -> None:
         if not hosts.numeric(self._names):
-            hosts.resolve(self._names, self._on_resolved)
+            self._resolver.look_up(self._on_resolved)
 
     def _on_resolved(self, addresses: tuple[Server, ...], _trouble: str) -> None:
         if addresses:  # else keep the last good ones
