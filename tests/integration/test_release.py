@@ -187,6 +187,23 @@ def test_no_server_at_all_is_told_in_one_line(run: Run, proxy: Proxy, capfd: pyt
     assert "refused" in line
 
 
+def test_a_name_is_looked_up(run: Run, held: str, kazoo_client: KazooClient, zookeeper: Server) -> None:
+    """It is given what the user has given; the addresses that the supervisor knew died with it."""
+    assert run(f"localhost:{zookeeper.port}")[0] == 0
+    assert is_released(kazoo_client, held)
+
+
+HANGING = "import socket, time; socket.getaddrinfo = lambda *_, **__: time.sleep(30)"
+
+
+def test_a_name_service_that_hangs_is_not_waited_for(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    """It has no limit of its own; one line says why, where the guard would have to kill it without a word."""
+    status, took = run("localhost", code=HANGING, lease=2.0)
+    assert status == 1
+    assert took < 4
+    assert capfd.readouterr().err == "zkleader: cannot release: no address of localhost:2181 is known\n"
+
+
 @pytest.mark.parametrize("fault", ["black_hole", "cut", "refuse"])
 def test_a_bad_server_first_in_the_list_does_not_cost_the_release(
     run: Run, held: str, kazoo_client: KazooClient, proxy: Proxy, fault: str, capfd: pytest.CaptureFixture[str]

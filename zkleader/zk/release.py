@@ -6,9 +6,11 @@ candidates that bear it; any client may, with the right ACL, so no session has t
 when everything of the command is proven gone and the guard will never start anything again; that is what makes it safe
 to release while the supervisor may only be frozen: what that one has under way fails by compare-and-set.
 
-It does not promise to succeed: then the lease is waited out.  Connecting and each request are bounded as the
-supervisor's are; all of it together is not, because the guard kills it when the lease ends, after ten seconds at the
-most.  Exit status 0: nothing is held in our name.
+It does not promise to succeed: then the lease is waited out.  One server and one request may take no longer than they
+may with the supervisor; looking up names and reaching any server may each take the lease, after which there is
+nothing to gain; and the guard, which knows when the lease ends, kills it then, after ten seconds at the most.  It is
+given names as the user has given them, not the addresses that the supervisor knew, so a name service that is down
+costs the release.  Exit status 0: nothing is held in our name.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from typing import Any
 
 _TRIES = 5
@@ -47,18 +50,40 @@ class _NotReleasedError(Exception):
 
 def _release(facts: dict[str, Any]) -> None:
     from zkleader.core.lease import Timing  # noqa: PLC0415 # not before the path is set
-    from zkleader.zk import hosts  # noqa: PLC0415 # as above
     from zkleader.zk.connecting import Connection  # noqa: PLC0415 # as above
 
     timing = Timing(**facts["timing"])
     connection = Connection(timing)
-    connection.start(hosts.parse_hosts(facts["hosts"]).servers)
+    connection.start(_addresses_of(facts["hosts"], timing.lease))
     try:
         if not connection.wait(timing.lease):
             raise _NotReleasedError(connection.trouble or "no server answers")
         _release_through(connection, facts, timing.request_timeout)
     finally:
         connection.close()
+
+
+def _addresses_of(text: str, patience: float) -> tuple[Any, ...]:
+    from zkleader.zk import hosts  # noqa: PLC0415 # as above
+    from zkleader.zk.resolver import Resolver  # noqa: PLC0415 # as above
+
+    wanted = hosts.parse_hosts(text)
+    if hosts.numeric(wanted.servers):
+        return wanted.servers
+    known: list[hosts.Server] = []
+    are_known = threading.Event()
+
+    def done(addresses: tuple[hosts.Server, ...], _trouble: str) -> None:
+        if addresses:
+            known.extend(addresses)
+            are_known.set()
+
+    resolver = Resolver(wanted.servers)
+    resolver.look_up(done)
+    if not are_known.wait(patience):
+        resolver.stop()
+        raise _NotReleasedError(f"no address of {wanted} is known")
+    return tuple(known)
 
 
 def _release_through(connection: Any, facts: dict[str, Any], patience: float) -> None:
