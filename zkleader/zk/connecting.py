@@ -207,7 +207,10 @@ class Connection:
         self._handler.seal()
 
     def close(self) -> bool:
-        """Close the session; return whether that was done in order (else it will expire)."""
+        """Close the session; return whether that was done in order (else it will expire).
+
+        kazoo's part of it may take much longer than ours behind a black hole; then it ends in a thread that is left.
+        """
         stopper = threading.Thread(target=self._stop, daemon=True, name="close")
         stopper.start()
         stopper.join(_STOP_PATIENCE)
@@ -218,8 +221,9 @@ class Connection:
         return False
 
     def _stop(self) -> None:
-        with contextlib.suppress(Exception):  # whatever it is, nobody can mend it
-            self.client.stop()
+        for end in (self.client.stop, self.client.close):  # the latter for two descriptors
+            with contextlib.suppress(Exception):  # whatever it is, nobody can mend it
+                end()
 
     def _note_state(self, state: str) -> None:
         if state == KazooState.CONNECTED:

@@ -1,0 +1,88 @@
+"""A session on a real server: what it leaves behind when it is closed, and how long closing may take."""
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from proxy import Proxy
+from waiting import wait_until
+from zookeeper import Server
+
+from zkleader.core.events import Connected, Event
+from zkleader.core.lease import Timing
+from zkleader.zk.hosts import parse_hosts
+from zkleader.zk.session import Session
+
+TIMING = Timing(lease=10.0, grace=1.0, stop_timeout=1.0)
+
+
+@pytest.fixture
+def _uncollected() -> Iterator[None]:
+    """Nothing is tidied up by chance: what is left open stays open."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def connect(hosts: str) -> Session:
+    """Return a session that is connected."""
+    events: list[Event] = []
+    servers = parse_hosts(hosts).servers
+    session = Session(servers, TIMING, events.append)
+    session.start(servers)
+    wait_until(lambda: any(isinstance(event, Connected) for event in events), what="connected")
+    return session
+
+
+@pytest.mark.usefixtures("_uncollected")
+def test_a_closed_session_leaves_no_descriptor_and_no_thread(zookeeper: Server) -> None:
+    """One that rejoins for months has as many sessions as there were outages."""
+    connect(zookeeper.hosts).close()
+    before, threads = descriptors(), threading.active_count()
+    for _ in range(5):
+        assert connect(zookeeper.hosts).close()
+    assert descriptors() == before
+    assert threading.active_count() == threads
+
+
+@pytest.mark.usefixtures("_uncollected")
+def test_one_that_was_never_started_can_be_closed(zookeeper: Server) -> None:
+    """Names that never resolve end like that."""
+    before = descriptors()
+    assert Session(parse_hosts(zookeeper.hosts).servers, TIMING, lambda _event: None).close()
+    assert descriptors() == before
+
+
+@pytest.mark.usefixtures("_uncollected")
+@pytest.mark.parametrize("fault", ["black_hole", "cut"])
+def test_closing_is_bounded_behind_a_fault_and_leaves_nothing_in_the_end(proxy: Proxy, fault: str) -> None:
+    """The server does not answer that the session is closed: it expires by itself, and we go on."""
+    before, threads = descriptors(), threading.active_count()
+    session = connect(proxy.hosts)
+    getattr(proxy, fault)()
+    began = time.monotonic()
+    assert not session.close()
+    assert time.monotonic() - began < 1.5
+    wait_until(lambda: threading.active_count() == threads, what="its threads end")
+    proxy.heal()  # the proxy's descriptors are in our process too
+    wait_until(lambda: descriptors() == before, what="its descriptors are closed")
+
+
+def test_closing_is_bounded_while_connecting(proxy: Proxy) -> None:
+    """A client that has never been connected stops at the end of an attempt, which is capped."""
+    proxy.black_hole()
+    servers = parse_hosts(proxy.hosts).servers
+    session = Session(servers, TIMING, lambda _event: None)
+    session.start(servers)
+    wait_until(lambda: session.trouble, what="an attempt that failed")
+    began = time.monotonic()
+    session.close()
+    assert time.monotonic() - began < 1.5
