@@ -76,13 +76,27 @@ def test_closing_is_bounded_behind_a_fault_and_leaves_nothing_in_the_end(proxy: 
     wait_until(lambda: descriptors() == before, what="its descriptors are closed")
 
 
-def test_closing_is_bounded_while_connecting(proxy: Proxy) -> None:
-    """A client that has never been connected stops at the end of an attempt, which is capped."""
-    proxy.black_hole()
+@pytest.mark.parametrize("fault", ["black_hole", "cut"])
+def test_before_there_was_a_session_nothing_is_left_to_expire(proxy: Proxy, fault: str) -> None:
+    """An ensemble that was never reached is told once, without a warning about a session that there never was."""
+    getattr(proxy, fault)()
     servers = parse_hosts(proxy.hosts).servers
     session = Session(servers, TIMING, lambda _event: None)
     session.start(servers)
     wait_until(lambda: session.trouble, what="an attempt that failed")
+    wait_until(lambda: session._connection._handler._cap >= 2, what="attempts that take longer than closing may")
     began = time.monotonic()
-    session.close()
+    assert session.close()
     assert time.monotonic() - began < 1.5
+
+
+def test_a_silent_handshake_is_cut_short(proxy: Proxy) -> None:
+    """Nobody waits for the answer any more."""
+    proxy.cut()
+    servers = parse_hosts(proxy.hosts).servers
+    session = Session(servers, TIMING, lambda _event: None)
+    session.start(servers)
+    wait_until(lambda: proxy.connections, what="a connection")
+    began = time.monotonic()
+    assert session.close()
+    assert time.monotonic() - began < 0.3

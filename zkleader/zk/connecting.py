@@ -13,6 +13,7 @@ session.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import threading
@@ -67,6 +68,7 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no
         super().__init__()
         self._timing = timing
         self._attempts = 0
+        self._cap = 0.0
         self._is_connecting = True
         self._is_sealed = False
         self._socket: socket.socket | None = None
@@ -74,10 +76,6 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no
         """How many addresses one round goes through."""
         self.peer = ""
         """The server that was connected to last."""
-
-    def _cap(self) -> float:
-        rounds = min(self._attempts // self.servers, _MOST_PATIENT)
-        return float(min(self._timing.connect_cap * 2**rounds, self._timing.request_timeout))
 
     def connected(self) -> None:
         """Take note that the handshake is over (in the connection thread)."""
@@ -87,23 +85,39 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no
     def seal(self) -> None:
         """Open no connection any more.
 
-        Called in the connection thread, which is the one that opens connections: so the session that was lost cannot
-        be followed by another, in which kazoo would send what it has queued for this one.
+        When a session is lost this is called in the connection thread, which is the one that opens connections: so it
+        cannot be followed by another, in which kazoo would send what it has queued for this one.
         """
         self._is_sealed = True
 
     def create_connection(self, *args: Any, **kwargs: Any) -> socket.socket:
         """Open a connection within the cap, and keep it so that it can be shut down."""
         if self._is_sealed:
-            raise OSError("the session is over")
+            raise OSError(errno.ECANCELED, "the session is over")
         self._is_connecting = True
-        kwargs["timeout"] = self._cap()
+        rounds = min(self._attempts // self.servers, _MOST_PATIENT)
+        self._cap = min(self._timing.connect_cap * 2**rounds, self._timing.request_timeout)
         self._attempts += 1
         host, port = kwargs["address"]
         self.peer = str(Server(host=host, port=port))
-        made: socket.socket = super().create_connection(*args, **kwargs)
+        try:
+            made: socket.socket = super().create_connection(*args, **kwargs | {"timeout": self._cap})
+        except TimeoutError as error:
+            # Of the system's own kazoo tells the number's text, of a time-out on our side "None".
+            reason = f"{self.peer} does not accept a connection within {self._cap:g} s"
+            raise TimeoutError(errno.ETIMEDOUT, reason) from error
         self._socket = made
         return made
+
+    def spawn(self, func: Callable[..., None], *args: Any, **kwargs: Any) -> threading.Thread:
+        """Start a thread as kazoo does, without its traceback: what ends it is in kazoo's log, and as a state ours."""
+
+        def run() -> None:
+            with contextlib.suppress(Exception):
+                func(*args, **kwargs)
+
+        thread: threading.Thread = super().spawn(run)
+        return thread
 
     def select(self, *args: Any, **kwargs: Any) -> Any:
         """Wait as kazoo wants to, but not longer than the cap for one server's answer.
@@ -113,7 +127,7 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no
         """
         rlist, wlist, xlist, timeout = (*args, None)[:4]
         if len(rlist) + len(wlist) == 1:
-            cap = self._cap() if self._is_connecting else self._timing.request_timeout
+            cap = self._cap if self._is_connecting else self._timing.request_timeout
             timeout = cap if timeout is None else min(timeout, cap)
         return super().select(rlist, wlist, xlist, timeout, **kwargs)
 
@@ -138,7 +152,8 @@ class _Listener(logging.Handler):
             granted = record.args[2]
             self.granted = granted / 1000 if isinstance(granted, int) else None
         elif record.levelno >= logging.WARNING and str(record.msg).startswith(_TROUBLES):
-            self.trouble = record.getMessage().removeprefix("Connection dropped: ")
+            trouble = record.getMessage().removeprefix("Connection dropped: ")
+            self.trouble = trouble.removeprefix("socket connection error: ")
 
 
 class Connection:
@@ -207,10 +222,15 @@ class Connection:
         self._handler.seal()
 
     def close(self) -> bool:
-        """Close the session; return whether that was done in order (else it will expire).
+        """Close the session if there is one; return whether that was done in order (else it will expire).
 
         kazoo's part of it may take much longer than ours behind a black hole; then it ends in a thread that is left.
         """
+        had_none = self.granted is None
+        if had_none:
+            # Nobody waits for this attempt any more, nor for another.
+            self._handler.seal()
+            self._handler.shut_down()
         stopper = threading.Thread(target=self._stop, daemon=True, name="close")
         stopper.start()
         stopper.join(_STOP_PATIENCE)
@@ -218,7 +238,7 @@ class Connection:
             return True
         self._handler.shut_down()
         stopper.join(_STOP_PATIENCE / 4)
-        return False
+        return had_none
 
     def _stop(self) -> None:
         for end in (self.client.stop, self.client.close):  # the latter for two descriptors
