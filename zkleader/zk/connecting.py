@@ -39,6 +39,9 @@ UNANSWERED = (
 )
 """What kazoo raises for a request of which nobody knows whether it was applied."""
 
+BUSY = (exceptions.ThrottledOpError, exceptions.RequestTimeoutError)
+"""What a server says that has too much to do; asked again at once it would have no less."""
+
 PatienceError = SequentialThreadingHandler.timeout_exception
 """What kazoo raises when an answer has not come in the time that its ``get`` was given."""
 

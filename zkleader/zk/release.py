@@ -87,7 +87,7 @@ def _addresses_of(text: str, patience: float) -> tuple[Any, ...]:
 
 
 def _release_through(connection: Any, facts: dict[str, Any], patience: float) -> None:
-    from zkleader.zk.connecting import UNANSWERED, PatienceError  # noqa: PLC0415 # as above
+    from zkleader.zk.connecting import BUSY, UNANSWERED, PatienceError  # noqa: PLC0415 # as above
 
     trouble = "what is held in our name changes all the time"
     for _ in range(_TRIES):
@@ -96,7 +96,7 @@ def _release_through(connection: Any, facts: dict[str, Any], patience: float) ->
             connection.wait(patience)
             if _nothing_is_left(connection.client, facts, patience):
                 return
-        except PatienceError:
+        except (PatienceError, *BUSY):
             trouble = "no answer"
             connection.drop()
         except UNANSWERED as error:

@@ -49,7 +49,7 @@ from zkleader.core.events import (
 from zkleader.core.lease import Timing
 from zkleader.core.records import Stat
 from zkleader.zk import hosts
-from zkleader.zk.connecting import UNANSWERED, Connection
+from zkleader.zk.connecting import BUSY, UNANSWERED, Connection
 from zkleader.zk.hosts import Server
 from zkleader.zk.resolver import Done, Resolver
 
@@ -140,6 +140,8 @@ class Session:
         return transaction.commit_async()
 
     def _on_result(self, number: int, request: Request, result: Any) -> None:
+        if result.exception is not None and _is_no_answer(result.exception):
+            self.drop_connection()  # reconnecting is how the core asks again, and another server may do better
         self._deliver(Answered(number=number, answer=_answer_of(request, result)))
 
     def _on_watch(self, event: WatchedEvent) -> None:
@@ -173,9 +175,11 @@ def _answer_of(request: Request, result: Any) -> Answer:
         return _refusal_of(error, 0)
     value = result.value
     if isinstance(request, Multi):
-        for index, part in enumerate(value):
-            if isinstance(part, Exception) and not isinstance(part, _CONSEQUENCES):
-                return _refusal_of(part, index)
+        errors = [(index, part) for index, part in enumerate(value) if isinstance(part, Exception)]
+        causes = [(index, part) for index, part in errors if not isinstance(part, _CONSEQUENCES)]
+        if errors:
+            index, part = (causes or errors)[0]  # consequences without a cause: not applied either
+            return _refusal_of(part, index)
         return Applied(stats=tuple(_stat_of(part) if isinstance(part, ZnodeStat) else None for part in value))
     if isinstance(request, Create):
         return Created(path=value)
@@ -189,8 +193,13 @@ def _answer_of(request: Request, result: Any) -> Answer:
     return Applied()
 
 
+def _is_no_answer(error: Exception) -> bool:
+    """Whether this comes from a server too busy to answer, or from kazoo, which could not make sense of the answer."""
+    return isinstance(error, BUSY) or not isinstance(error, exceptions.ZookeeperError)
+
+
 def _refusal_of(error: Exception, index: int) -> Answer:
-    if isinstance(error, UNANSWERED):
+    if isinstance(error, UNANSWERED) or _is_no_answer(error):
         return Unanswered()
     for kind, refusal in _REFUSALS:
         if isinstance(error, kind):
