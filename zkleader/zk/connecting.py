@@ -78,7 +78,7 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no
         self.servers = 1
         """How many addresses one round goes through."""
         self.peer = ""
-        """The server that was connected to last."""
+        """The server that was tried last: the one that we are connected to, if we are."""
 
     def connected(self) -> None:
         """Take note that the handshake is over (in the connection thread)."""
@@ -199,7 +199,7 @@ class Connection:
 
     @property
     def peer(self) -> str:
-        """The server that was connected to last; empty if none was."""
+        """The server that was tried last, which is the one that we are connected to, if we are; empty if none was."""
         return self._handler.peer
 
     def start(self, addresses: tuple[Server, ...]) -> None:
