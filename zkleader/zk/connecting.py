@@ -24,7 +24,7 @@ from kazoo import exceptions
 from kazoo.client import KazooClient
 from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.loggingsupport import BLATHER
-from kazoo.protocol.states import KazooState
+from kazoo.protocol.states import KazooState, KeeperState
 
 from zkleader.core.lease import Timing
 from zkleader.zk.hosts import Server
@@ -184,6 +184,8 @@ class Connection:
                 "max_delay": delay,
             },
         )
+        self._is_closing = False
+        self._has_failed = False
         self.client.add_listener(self._note_state)
         self._is_connected = threading.Event()  # kazoo's own, once it is started
 
@@ -229,6 +231,7 @@ class Connection:
 
         kazoo's part of it may take much longer than ours behind a black hole; then it ends in a thread that is left.
         """
+        self._is_closing = True
         had_none = self.granted is None
         if had_none:
             # Nobody waits for this attempt any more, nor for another.
@@ -238,7 +241,7 @@ class Connection:
         stopper.start()
         stopper.join(_STOP_PATIENCE)
         if not stopper.is_alive():
-            return True
+            return had_none or not self._has_failed
         self._handler.shut_down()
         stopper.join(_STOP_PATIENCE / 4)
         return had_none
@@ -251,4 +254,6 @@ class Connection:
     def _note_state(self, state: str) -> None:
         if state == KazooState.CONNECTED:
             self._handler.connected()
+        elif self.client.client_state == KeeperState.CLOSED and not self._is_closing:
+            self._has_failed = True  # its thread has met an error of kazoo's own; nobody tells the server any more
         self._on_state(state)

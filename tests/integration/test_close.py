@@ -11,7 +11,8 @@ from proxy import Proxy
 from waiting import wait_until
 from zookeeper import Server
 
-from zkleader.core.events import Connected, Event
+from zkleader.core.actions import Sync
+from zkleader.core.events import Connected, Event, SessionLost
 from zkleader.core.lease import Timing
 from zkleader.zk.hosts import parse_hosts
 from zkleader.zk.session import Session
@@ -32,9 +33,9 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def connect(hosts: str) -> Session:
+def connect(hosts: str, told: list[Event] | None = None) -> Session:
     """Return a session that is connected."""
-    events: list[Event] = []
+    events: list[Event] = [] if told is None else told
     servers = parse_hosts(hosts).servers
     session = Session(servers, TIMING, events.append)
     session.start(servers)
@@ -100,3 +101,19 @@ def test_a_silent_handshake_is_cut_short(proxy: Proxy) -> None:
     began = time.monotonic()
     assert session.close()
     assert time.monotonic() - began < 0.3
+
+
+def test_a_session_whose_thread_has_failed_is_not_said_to_be_closed(
+    zookeeper: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of kazoo's own: it cannot make sense of what a server says. The candidate then waits for the expiry."""
+    events: list[Event] = []
+    session = connect(zookeeper.hosts, events)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("xids do not match")
+
+    monkeypatch.setattr(session._client._connection, "_read_socket", fail)
+    session.submit(1, Sync(path="/"))
+    wait_until(lambda: any(isinstance(event, SessionLost) for event in events), what="the session is lost")
+    assert not session.close()
