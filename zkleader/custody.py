@@ -164,7 +164,6 @@ def _settings(config: Config, inherited: Inherited) -> GuardSettings:
         release={
             "hosts": ",".join(map(str, config.hosts.servers)),
             "election": config.hosts.chroot + config.election,
-            "lease": config.timing.lease,
             "reason": "supervisor_gone",
             "status": None,
         },

@@ -157,7 +157,7 @@ class Supervisor:
         if hosts.numeric(servers):
             self._session.start(servers)
         else:
-            hosts.resolve(servers, resolved)
+            self._session.look_up(resolved)
         return candidacy.begin(self._rules, guid, memory, system.now())
 
     def _close_session(self) -> None:

@@ -14,7 +14,6 @@ from model_ensemble import Ensemble, Way
 from virtual_time import Clocks, Timeline
 
 from zkleader.core import actions, queue, records, termination, wire
-from zkleader.core.events import Refused
 from zkleader.core.lease import Instant, Timing
 from zkleader.core.termination import Phase
 
@@ -282,11 +281,11 @@ class _Release:
             around.timeline.after(ensemble.latency(around.host, Way.UP), lambda: self._commit(request))
 
     def _commit(self, request: actions.Multi) -> None:
-        _, answer = self._around.ensemble.commit(request)  # sent before it may have been abandoned
+        self._around.ensemble.commit(request)  # sent before it may have been abandoned
         if self._over:
             return
         self._tries -= 1
-        if isinstance(answer, Refused) and self._tries:
+        if self._tries:  # whatever came of it: a further look proves that nothing is left
             self._around.timeline.after(self._around.ensemble.latency(self._around.host, Way.DOWN), self._try)
         else:
             self._end()

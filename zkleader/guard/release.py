@@ -36,7 +36,12 @@ def start(settings: GuardSettings, guid: str) -> Release:
     """
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     program = settings.release_program or f"{package}/zk/release.py"
-    content = {**settings.release, "guid": guid, "search_path": list(settings.search_path)}
+    content = {
+        **settings.release,
+        "guid": guid,
+        "timing": settings.timing.as_dict(),
+        "search_path": list(settings.search_path),
+    }
     # In memory, not in arguments or environment: it holds what authenticates us.
     information = create_memory_file("zkleader-release", json.dumps(content).encode("ascii"))
     try:

@@ -42,7 +42,7 @@ class GuardSettings(Value):
     search_path: tuple[str, ...] = ()
     """Directories to append to the import path, for psutil and for what the release program imports."""
     release: dict[str, Any]
-    """JSON for the release program; the guard adds ``guid`` and ``search_path``."""
+    """JSON for the release program; the guard adds ``guid``, ``timing`` and ``search_path``."""
     release_program: str = ""
     """Its file; the installed one when empty."""
     scope: Scope = Scope.BEST

@@ -1,23 +1,17 @@
-"""Connection strings, and the addresses behind their names.
+"""Connection strings: what they say, and what is wrong with them.
 
-kazoo neither validates host names nor limits the time that resolving them takes, so both is done here.  Nothing in this
-module needs kazoo.
+It owns their syntax, which kazoo does not check, and that of paths.  It must not know kazoo, nor look anything up: the
+configuration imports it.  It does not promise that a name has an address.
 """
 
 from __future__ import annotations
 
 import re
 import socket
-import threading
-import time
-from collections.abc import Callable
 
 from zkleader.core.value import Value
 
 DEFAULT_PORT = 2181
-
-_RETRY_DELAY = 0.5
-"""Seconds between attempts to resolve names of which none is known."""
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = rf"(?=.{{1,254}}\Z){_LABEL}(\.{_LABEL})*\.?"
@@ -109,32 +103,3 @@ def _is_address(host: str) -> bool:
     except (OSError, UnicodeError):
         return False
     return True
-
-
-Done = Callable[[tuple[Server, ...], str], None]
-
-
-def resolve(servers: tuple[Server, ...], done: Done) -> None:
-    """Resolve the names in a thread, because that may take for ever; ``done(addresses, trouble)`` is called in it.
-
-    A name that does not resolve is left out and told in ``trouble``.  If none does, that is told and tried again.
-    """
-
-    def work() -> None:
-        while not _resolve(servers, done):
-            time.sleep(_RETRY_DELAY)
-
-    threading.Thread(target=work, daemon=True, name="resolve").start()
-
-
-def _resolve(servers: tuple[Server, ...], done: Done) -> bool:
-    found: dict[Server, None] = {}  # in order, without repetition
-    trouble = ""
-    for server in servers:
-        try:
-            for *_, address in socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM):
-                found[Server(host=str(address[0]), port=server.port)] = None
-        except (OSError, UnicodeError) as error:
-            trouble = f"cannot resolve {server.host}: {error.strerror if isinstance(error, OSError) else error}"
-    done(tuple(found), trouble)
-    return bool(found)

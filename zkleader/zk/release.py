@@ -6,7 +6,11 @@ candidates that bear it; any client may, with the right ACL, so no session has t
 when everything of the command is proven gone and the guard will never start anything again; that is what makes it safe
 to release while the supervisor may only be frozen: what that one has under way fails by compare-and-set.
 
-It bounds nothing by itself: the guard kills it when the lease ends.  Exit status 0: nothing is held in our name.
+It does not promise to succeed: then the lease is waited out.  One server and one request may take no longer than they
+may with the supervisor; looking up names and reaching any server may each take the lease, after which there is
+nothing to gain; and the guard, which knows when the lease ends, kills it then, after ten seconds at the most.  It is
+given names as the user has given them, not the addresses that the supervisor knew, so a name service that is down
+costs the release.  Exit status 0: nothing is held in our name.
 """
 
 from __future__ import annotations
@@ -14,10 +18,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from typing import Any
 
 _TRIES = 5
-"""How often the record may change under us: renewals that were still under way, at most a few."""
+"""How often to look: one look releases, one finds nothing left, and the rest are for what happens meanwhile:
+renewals or a claim that were still under way, a connection that is lost."""
 
 
 def main() -> int:
@@ -28,51 +34,110 @@ def main() -> int:
             facts: dict[str, Any] = json.load(source)
         # Appended, never prepended: nothing there may shadow the standard library.
         sys.path.extend(path for path in facts["search_path"] if path not in sys.path)
-        return 0 if _release(facts) else 1
+        _release(facts)
+    except _NotReleasedError as error:
+        sys.stderr.write(f"zkleader: cannot release: {error}\n")
+        return 1
     except Exception as error:  # noqa: BLE001 # whatever it is, it is one line and a status to the guard
         sys.stderr.write(f"zkleader: cannot release: {type(error).__name__}: {error}\n")
         return 1
+    return 0
 
 
-def _release(facts: dict[str, Any]) -> bool:
-    from kazoo.client import KazooClient  # noqa: PLC0415 # not before the path is set
+class _NotReleasedError(Exception):
+    """Something may still be held in our name; the message says why."""
 
-    client = KazooClient(
-        hosts=facts["hosts"],
-        timeout=facts["lease"],
-        connection_retry={"max_tries": -1, "delay": 0.05, "backoff": 1.5, "max_delay": 0.5},
-    )
-    client.start(timeout=facts["lease"])
+
+def _release(facts: dict[str, Any]) -> None:
+    from zkleader.core.lease import Timing  # noqa: PLC0415 # not before the path is set
+    from zkleader.zk.connecting import Connection  # noqa: PLC0415 # as above
+
+    timing = Timing(**facts["timing"])
+    connection = Connection(timing)
+    connection.start(_addresses_of(facts["hosts"], timing.lease))
     try:
-        return any(_try(client, facts) for _ in range(_TRIES))
+        if not connection.wait(timing.lease):
+            raise _NotReleasedError(connection.trouble or "no server answers")
+        _release_through(connection, facts, timing.request_timeout)
     finally:
-        client.stop()
+        connection.close()
 
 
-def _try(client: Any, facts: dict[str, Any]) -> bool:
+def _addresses_of(text: str, patience: float) -> tuple[Any, ...]:
+    from zkleader.zk import hosts  # noqa: PLC0415 # as above
+    from zkleader.zk.resolver import Resolver  # noqa: PLC0415 # as above
+
+    wanted = hosts.parse_hosts(text)
+    if hosts.numeric(wanted.servers):
+        return wanted.servers
+    known: list[hosts.Server] = []
+    are_known = threading.Event()
+
+    def done(addresses: tuple[hosts.Server, ...], _trouble: str) -> None:
+        if addresses:
+            known.extend(addresses)
+            are_known.set()
+
+    resolver = Resolver(wanted.servers)
+    resolver.look_up(done)
+    if not are_known.wait(patience):
+        resolver.stop()
+        raise _NotReleasedError(f"no address of {wanted} is known")
+    return tuple(known)
+
+
+def _release_through(connection: Any, facts: dict[str, Any], patience: float) -> None:
+    from zkleader.zk.connecting import BUSY, UNANSWERED, PatienceError  # noqa: PLC0415 # as above
+
+    trouble = "what is held in our name changes all the time"
+    for _ in range(_TRIES):
+        # Nothing is asked twice: each look reads again, and writes by compare-and-set what it has read.
+        try:
+            connection.wait(patience)
+            if _nothing_is_left(connection.client, facts, patience):
+                return
+        except (PatienceError, *BUSY):
+            trouble = "no answer"
+            connection.drop()
+        except UNANSWERED as error:
+            trouble = f"no answer ({type(error).__name__})"
+    raise _NotReleasedError(trouble)
+
+
+def _nothing_is_left(client: Any, facts: dict[str, Any], patience: float) -> bool:
+    """Look for what is held in our name; release it if there is any, and return whether there was none.
+
+    One that has released cannot know that nothing is left: a claim of a frozen supervisor's may have been applied
+    between the look at the record and the deletion of the candidate that it checks.  After that none can be.
+    """
     from kazoo import exceptions  # noqa: PLC0415 # as above
 
     from zkleader.core import queue, records  # noqa: PLC0415 # as above
 
     election, guid = facts["election"], facts["guid"]
-    client.sync(election)
+    client.sync_async(election).get(timeout=patience)
+    # The candidates first: while there is none nothing can be claimed, so what the record says after that is final.
+    try:
+        names = client.get_children_async(election).get(timeout=patience)
+    except exceptions.NoNodeError:
+        return True  # the election does not exist (yet): then it holds nothing
     path = f"{election}/{queue.RECORD_PREFIX}0"
     transaction = client.transaction()
     try:
-        data, stat = client.get(path)
-        record = records.parse_lease_record(data)
+        data, stat = client.get_async(path).get(timeout=patience)
+        record = records.parse_lease_record(data or b"")
         if isinstance(record, records.LeaseRecord) and record.holder == guid and not record.released:
             seen = records.Stat(czxid=stat.czxid, mzxid=stat.mzxid, version=stat.version, mtime=stat.mtime)
             freed = records.released(record, seen, beat=record.beat, reason=facts["reason"], status=facts["status"])
             transaction.set_data(path, records.encode(freed), stat.version)
     except exceptions.NoNodeError:
         pass  # no record, nothing to release; there may be a candidate
-    for name in queue.of_guid(guid, tuple(client.get_children(election))):
+    for name in queue.of_guid(guid, tuple(names)):
         transaction.delete(f"{election}/{name}")
     if not transaction.operations:
         return True
-    results = transaction.commit()
-    return not any(isinstance(result, Exception) for result in results)
+    transaction.commit_async().get(timeout=patience)
+    return False
 
 
 if __name__ == "__main__":
