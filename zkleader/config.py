@@ -80,6 +80,8 @@ class Config(Value):
     timing: Timing
     stop_signal: int
     on_loss: OnLoss
+    once_per: float | None
+    retry_failed: bool
     argv: tuple[bytes, ...]
     executable: bytes
     environment: dict[bytes, bytes]
@@ -113,6 +115,18 @@ def check_timing(timing: Timing) -> None:
             f"{show(timing.kill_allowance)} + 3 renewal intervals {show(3 * timing.renewal_interval)} = {show(needed)} "
             f"must not exceed --lease {show(timing.lease)}"
         )
+
+
+def check_period(once_per: float | None, timing: Timing, *, retry_failed: bool) -> None:
+    """Refuse a period that cannot work.
+
+    Raises:
+        UsageProblem: it is shorter than the lease, or --retry-failed stands without it.
+    """
+    if once_per is None and retry_failed:
+        raise UsageProblem("it needs --once-per", "--retry-failed")
+    if once_per is not None and once_per < timing.lease:
+        raise UsageProblem(f"{show(once_per)} is shorter than --lease {show(timing.lease)}", "--once-per")
 
 
 def tightness(timing: Timing, servers: int) -> str:

@@ -98,6 +98,8 @@ class Supervisor:
             timing=config.timing,
             connect_timeout=config.connect_timeout,
             wait=config.wait,
+            once_per=config.once_per,
+            retry_failed=config.retry_failed,
         )
         # The guard first: it starts while we import kazoo and connect.
         self._custody = Custody(config, inherited, self._poll)

@@ -106,7 +106,7 @@ def held(kazoo_client: KazooClient, election: str) -> str:
 
 def our_claim() -> bytes:
     identity = Identity(id="a", host="h", pid=1, command="c", version="0")
-    stat = Stat(czxid=1, mzxid=1, version=0, mtime=0)
+    stat = Stat(czxid=1, mzxid=1, version=0, mtime=0, ctime=0)
     old = Unreadable(reason="none yet")
     return records.encode(records.claimed(old, stat, guid=GUID, beat=1, lease=20.0, identity=identity))
 

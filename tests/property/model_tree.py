@@ -34,7 +34,7 @@ class _RefusedError(Exception):
 
 def empty() -> Tree:
     """Return the tree of an ensemble that was just set up."""
-    return {"/": Znode(data=b"", stat=Stat(czxid=0, mzxid=0, version=0, mtime=0))}
+    return {"/": Znode(data=b"", stat=Stat(czxid=0, mzxid=0, version=0, mtime=0, ctime=0))}
 
 
 def children(tree: Tree, path: str) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def _create(tree: Tree, operation: actions.Create, zxid: int, mtime: int, sessio
         tree[parent] = replace(tree[parent], sequence=tree[parent].sequence + 1)
     if path in tree:
         raise _RefusedError(Refusal.NODE_EXISTS)
-    stat = Stat(czxid=zxid, mzxid=zxid, version=0, mtime=mtime)
+    stat = Stat(czxid=zxid, mzxid=zxid, version=0, mtime=mtime, ctime=mtime)
     tree[path] = Znode(data=operation.data, stat=stat, owner=session if operation.ephemeral else None)
     return path
 

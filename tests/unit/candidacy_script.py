@@ -44,14 +44,14 @@ def record(**fields: Any) -> bytes:
 
 def stat(version: int, czxid: int = 100) -> Stat:
     """Return a stat whose mzxid and mtime follow from the version."""
-    return Stat(czxid=czxid, mzxid=1000 + version, version=version, mtime=50_000 + version)
+    return Stat(czxid=czxid, mzxid=1000 + version, version=version, mtime=50_000 + version, ctime=50_000)
 
 
 class Script:
     """One candidacy, told what happens."""
 
-    def __init__(self, *, wait: float | None = None, memory: Memory | None = None) -> None:
-        rules = Rules(election=ELECTION, identity=IDENTITY, timing=TIMING, connect_timeout=15, wait=wait)
+    def __init__(self, *, memory: Memory | None = None, **wanted: Any) -> None:
+        rules = Rules(election=ELECTION, identity=IDENTITY, timing=TIMING, connect_timeout=15, **wanted)
         self.state = candidacy.begin(rules, GUID, memory or Memory(began=at(0)), at(0))
 
     def do(self, seconds: float, event: Event | None = None) -> list[Action]:

@@ -1,5 +1,7 @@
 """How a candidacy ends where something never comes: proof, a guard, a connection.  Scripts as in ``test_candidacy``."""
 
+from typing import Any
+
 import pytest
 from candidacy_script import ELECTION, GUID, OWN, RECORD, Script, at, record, stat
 
@@ -210,3 +212,81 @@ def test_further_down_the_queue_the_next_predecessor_is_looked_for() -> None:
     script.join(0, AHEAD)
     script.answer(0, f"{ELECTION}/{AHEAD}", Content(data=b"{}", stat=stat(0)))
     assert script.sent(1, Touched(path=f"{ELECTION}/{AHEAD}")) == [ListNames(path=ELECTION)]
+
+
+# ---- once per period
+
+ONCE = {"once_per": 60.0}
+ARRIVED = 50_000
+"""When the script's candidate was created, as its stat says (ms)."""
+
+
+def done_at(start: int, status: int = 0) -> bytes:
+    """Return a released record whose last run began then and has ended."""
+    return record(last_run={"start": start, "token": 5, "id": "them", "status": status, "end": None})
+
+
+def test_a_period_that_is_done_is_left_without_a_claim() -> None:
+    """0, and nothing is written."""
+    script = Script(**ONCE)
+    assert outcome_of([*script.join(0, data=done_at(ARRIVED - 29_000))]) == Outcome(end=End.DONE, reason="already_done")
+
+
+def test_a_period_that_is_done_is_seen_behind_others_too() -> None:
+    """-n does not call it "not elected"."""
+    script = Script(wait=0, **ONCE)
+    assert script.join(0, AHEAD, data=done_at(ARRIVED - 29_000))[-1] == Finish(
+        outcome=Outcome(end=End.DONE, reason="already_done")
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "data"),
+    [
+        (ONCE, done_at(ARRIVED - 30_000)),
+        (ONCE | {"retry_failed": True}, done_at(ARRIVED - 1000, status=3)),
+        (ONCE, record(last_run={"start": ARRIVED - 1000, "token": None, "id": "them", "status": None, "end": None})),
+        (ONCE, record()),
+        ({}, done_at(ARRIVED)),
+    ],
+    ids=["the next period", "failed", "broken off", "never", "not once per"],
+)
+def test_a_run_that_is_due_is_claimed(options: dict[str, Any], data: bytes) -> None:
+    """And leaves alone what it does not use."""
+    script = Script(**options)
+    script.join(0, data=data)
+    told = script.write()[1].get("last_run")
+    if options:
+        assert told["status"] is None
+    else:
+        assert told["status"] == 0
+
+
+def test_a_run_that_has_ended_is_recorded_with_the_release() -> None:
+    """One compare-and-set: no successor can see the one without the other."""
+    script = Script(**ONCE)
+    script.lead()
+    script.do(1, CommandGone(cause=Cause.ENDED, wait_status=3 << 8, in_time=True))
+    assert script.write()[1]["last_run"] == {
+        "start": stat(2).mtime, "token": stat(2).mzxid, "id": "me", "status": 3, "end": None,
+    }  # fmt: skip
+    assert outcome_of([*script.claimed(1, version=3)]).end is End.COMMAND_ENDED
+
+
+@pytest.mark.parametrize("cause", [Cause.ASKED, Cause.LOSS])
+def test_a_run_that_was_broken_off_is_not_recorded_as_done(cause: Cause) -> None:
+    """Another host does it again."""
+    script = Script(**ONCE)
+    script.lead()
+    script.do(1, CommandGone(cause=cause, wait_status=0, in_time=True))
+    assert script.write()[1]["last_run"]["status"] is None
+
+
+def test_a_run_that_could_not_be_recorded_is_told_so() -> None:
+    """It will be run again, so no script may take it for done; with or without a second signal."""
+    script = Script(**ONCE)
+    script.lead()
+    script.do(1, Suspended())
+    script.do(2, ENDED)
+    script.do(12)
+    assert script.state.outcome == Outcome(end=End.NOT_RECORDED, reason="ended")

@@ -20,7 +20,7 @@ from zkleader import config
 from zkleader.cli.main import program
 from zkleader.cli.run import run
 from zkleader.cli.values import Signal
-from zkleader.core import records
+from zkleader.core import period, records
 from zkleader.core.lease import Timing
 from zkleader.core.wait_status import SIGNAL_BASE
 from zkleader.core.wire import Cause
@@ -421,20 +421,24 @@ def written_fields() -> dict[str, set[str]]:
     first = records.parse_lease_record(records.new_record(released=True))
     assert isinstance(candidate, dict)
     assert isinstance(first, records.LeaseRecord)
-    stat = records.Stat(czxid=1, mzxid=2, version=3, mtime=4)
+    stat = records.Stat(czxid=1, mzxid=2, version=3, mtime=4, ctime=3)
     claim = records.claimed(first, stat, guid="g", beat=1, lease=20, identity=identity)
     renewal = records.renewed(claim, beat=2, token=2, elected_at=4)
     release = records.released(renewal, stat, beat=3, reason="ended", status=0)
     takeover = records.claimed(renewal, stat, guid="f", beat=1, lease=20, identity=identity)
-    all_of_them = [record.content for record in (first, claim, renewal, release, takeover)]
+    begun = period.begun(None, 4, 60, "a")
+    run = records.claimed(first, stat, guid="g", beat=1, lease=20, identity=identity, last_run=begun)
+    done = period.ended(run, token=2, elected_at=4, status=0)
+    all_of_them = [record.content for record in (first, claim, renewal, release, takeover, run)]
     return {
         "candidate": set(candidate),
         "lease record": set().union(*all_of_them),
         "previous": set().union(*(content.get("previous", {}) for content in all_of_them)),
+        "last_run": set(begun) | set(done),
     }
 
 
-@pytest.mark.parametrize("kind", ["candidate", "lease record", "previous"])
+@pytest.mark.parametrize("kind", ["candidate", "lease record", "previous", "last_run"])
 def test_readme_has_the_fields_of_each_znode(kind: str) -> None:
     """Other programs read them, and later versions have to."""
     told = [name for row in readme_table(kind, "") for name in quoted(row[0])]
@@ -443,7 +447,7 @@ def test_readme_has_the_fields_of_each_znode(kind: str) -> None:
 
 
 def test_the_page_has_the_fields_of_each_znode() -> None:
-    """The manual page has the same, with the fields of `previous` in its description."""
+    """The manual page has the same, with the fields of `previous` and `last_run` in their descriptions."""
     fields = written_fields()
     told: dict[str, set[str]] = {}
     inner: set[str] = set()
@@ -455,7 +459,7 @@ def test_the_page_has_the_fields_of_each_znode() -> None:
         inner |= set(names) - {","}
         if names == ["previous"]:
             parts = re.findall(r"^\.Va (\w+)", text, flags=re.MULTILINE)
-            assert set(parts) == fields["previous"]
+            assert set(parts) == fields[names[0]]
     assert told == {"<uuid4>-n_<sequence>": fields["candidate"], "lease-0": fields["lease record"]}
 
 

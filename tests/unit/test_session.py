@@ -132,7 +132,7 @@ def test_a_multi_that_failed_without_a_reason_was_not_applied() -> None:
 
 def test_what_was_applied_is_told_with_stats() -> None:
     """The version and the mzxid of the record that was written are what the next renewal and the token are made of."""
-    stat = Stat(czxid=1, mzxid=2, version=5, mtime=4)
+    stat = Stat(czxid=1, mzxid=2, version=5, mtime=4, ctime=3)
     assert Watched().answer(RENEWAL, Result(value=[True, STAT])) == Applied(stats=(None, stat))
     assert Watched().answer(Delete(path="/e/c"), Result(value=True)) == Applied()
     get = Get(path="/e/lease-0", watch=False)

@@ -44,6 +44,11 @@ def ending_of(outcome: Outcome, config: Config) -> Ending:
         return Ending(status=wait_status.exit_status_of(outcome.number), signal=number)
     if outcome.end is End.LEFT:
         return Ending(status=SIGNAL_BASE + outcome.number, signal=outcome.number)
+    if outcome.end is End.DONE:
+        return Ending(status=0)
+    if outcome.end is End.NOT_RECORDED:
+        # Not 0, whatever the command says: it will be run again.
+        return Ending(status=wait_status.exit_status_of(outcome.number) or ExitStatus.LOST)
     if outcome.end is End.NOT_ELECTED:
         return Ending(status=config.conflict_status)
     if outcome.end is End.NOT_EXECUTED:
@@ -68,6 +73,7 @@ def tell(outcome: Outcome, config: Config, log: Log, trouble: str) -> None:
         End.REFUSED: f"cannot {reason}",
         End.NOT_EXECUTED: f"cannot run {os.fsdecode(config.argv[0])}: {_why_not_executed(outcome.number, config)}",
         End.LOST_LATE: f"cannot confirm that all of {command} was gone in time: leadership lost ({reason})",
+        End.NOT_RECORDED: f"cannot record that {command} was run: it may be run again in this period",
         End.GUARD_FAILED: f"internal error: {reason.replace('_', ' ')}; nothing of {command} is left",
     }
     if outcome.end in lines:

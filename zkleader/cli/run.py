@@ -21,6 +21,7 @@ from zkleader.config import (
     OnLoss,
     UsageProblem,
     check_identity,
+    check_period,
     check_timing,
     command_environment,
     election_path,
@@ -98,6 +99,15 @@ def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     default=OnLoss.EXIT.value,
     help="After losing leadership: exit 79, or campaign again.  [default: exit]",
 )
+@_option(
+    "--once-per",
+    type=Duration(),
+    metavar="PERIOD",
+    help="Run once per PERIOD over all hosts: a run of this period that has ended is not repeated.",
+)
+@_option(
+    "--retry-failed", is_flag=True, help="With --once-per: a run that ended with another status than 0 is repeated."
+)
 @click.argument("command", metavar="COMMAND [ARG]...", nargs=-1, type=click.UNPROCESSED, required=True)
 def run(**options: Any) -> None:
     """Campaign in an election; run COMMAND while leader; end with its exit status.
@@ -127,6 +137,7 @@ def _unknown_environment() -> list[str]:
 def _config(options: dict[str, Any]) -> Config:
     timing = Timing(lease=options["lease"], grace=options["grace"], stop_timeout=options["stop_timeout"])
     check_timing(timing)
+    check_period(options["once_per"], timing, retry_failed=options["retry_failed"])
     identity = check_identity(socket.gethostname() if options["identity"] is None else options["identity"])
     command: tuple[str, ...] = options["command"]
     hosts = hosts_of(options["hosts"])
@@ -144,6 +155,8 @@ def _config(options: dict[str, Any]) -> Config:
         timing=timing,
         stop_signal=options["stop_signal"],
         on_loss=OnLoss(options["on_loss"]),
+        once_per=options["once_per"],
+        retry_failed=options["retry_failed"],
         argv=tuple(os.fsencode(part) for part in command),
         executable=executable,
         environment=environment,

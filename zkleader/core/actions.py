@@ -136,6 +136,10 @@ class End(Enum):
     NOT_EXECUTED = "not_executed"
     GUARD_FAILED = "guard_failed"
     REFUSED = "refused"
+    DONE = "done"
+    """The run of this period is done already."""
+    NOT_RECORDED = "not_recorded"
+    """The command has ended, but that it was run could not be recorded."""
     CANDIDACY_LOST = "candidacy_lost"
     """Only the candidacy is gone, while waiting: campaign again with a new one."""
 
@@ -143,8 +147,8 @@ class End(Enum):
 class Outcome(Value):
     """How it ended, with what the end calls for.
 
-    ``number`` is the raw wait status (COMMAND_ENDED), the signal (LEFT) or the errno (NOT_EXECUTED); ``reason`` is a
-    stable snake_case word or, for REFUSED, NOT_PERMITTED and NEWER_FORMAT, a sentence's end for people.
+    ``number`` is the raw wait status (COMMAND_ENDED, NOT_RECORDED), the signal (LEFT) or the errno (NOT_EXECUTED);
+    ``reason`` is a stable snake_case word or, for REFUSED, NOT_PERMITTED and NEWER_FORMAT, a sentence's end for people.
     """
 
     end: End

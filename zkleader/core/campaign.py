@@ -7,7 +7,9 @@ know the command.  It does not promise that the first in the queue leads: only a
 
 from __future__ import annotations
 
-from zkleader.core import queue, records
+from typing import Any
+
+from zkleader.core import period, queue, records
 from zkleader.core.actions import (
     Check,
     Create,
@@ -69,9 +71,31 @@ def advance(turn: Turn) -> None:
         turn.send(Purpose.CREATE, Create(path=path, data=data, ephemeral=True, sequence=True))
     if turn.is_idle(Purpose.CREATE, Purpose.MAKE) and turn.is_wanted(Purpose.LIST):
         turn.send(Purpose.LIST, ListNames(path=rules.election))
-    if state.phase is Phase.WAITING:
+    if state.phase is Phase.WAITING and _is_done(state):
+        _tell_done(turn)
+        turn.leave(Outcome(end=End.DONE, reason="already_done"))
+    elif state.phase is Phase.WAITING:
         _look_around(turn)
         _claim(turn)
+
+
+def _is_done(state: State) -> bool:
+    """Say whether there is nothing to do: the run of the period to which we belong is recorded as ended."""
+    rules, seen, arrived = state.rules, state.seen, state.memory.arrived
+    if rules.once_per is None or seen is None or arrived is None or not isinstance(seen.record, LeaseRecord):
+        return False
+    last = period.last_run_of(seen.record, seen.stat)
+    # Not while a claim of ours is under way: it may be what stands there.
+    is_idle = Purpose.WRITE not in state.flights
+    return is_idle and period.is_done(last, arrived, rules.once_per, retry_failed=rules.retry_failed)
+
+
+def _tell_done(turn: Turn) -> None:
+    seen = turn.state.seen
+    told = seen.record.content["last_run"] if seen is not None and isinstance(seen.record, LeaseRecord) else {}
+    turn.tell(
+        "already_done", id=told.get("id"), token=told.get("token"), started=told.get("start"), status=told.get("status")
+    )
 
 
 def _look_around(turn: Turn) -> None:
@@ -111,7 +135,7 @@ def _claim(turn: Turn) -> None:
         return
     if not turn.is_idle(Purpose.LIST, Purpose.OWN, Purpose.RECORD, Purpose.WRITE, Purpose.MAKE, Purpose.SYNC):
         return
-    if claimable_in(state, turn.now) > 0:
+    if claimable_in(state, turn.now) > 0 or (state.rules.once_per is not None and state.memory.arrived is None):
         return
     state.chain, attempt = state.chain.attempt(seen.stat, turn.now)
     record = records.claimed(
@@ -121,6 +145,7 @@ def _claim(turn: Turn) -> None:
         beat=attempt.beat,
         lease=state.rules.timing.lease,
         identity=state.rules.identity,
+        last_run=_begun(state, seen),
     )
     state.last_write = turn.now
     turn.tell("claiming", level="debug", version=seen.stat.version)
@@ -130,6 +155,14 @@ def _claim(turn: Turn) -> None:
         SetData(path=state.rules.record_path, data=records.encode(record), version=seen.stat.version),
     )
     turn.send(Purpose.WRITE, Multi(operations=operations), attempt=attempt, record=record)
+
+
+def _begun(state: State, seen: Seen) -> dict[str, Any] | None:
+    rules, arrived = state.rules, state.memory.arrived
+    if rules.once_per is None or arrived is None:
+        return None
+    last = period.last_run_of(seen.record, seen.stat) if isinstance(seen.record, LeaseRecord) else None
+    return period.begun(last, arrived, rules.once_per, rules.identity.id)
 
 
 def on_predecessor_touched(turn: Turn, *, is_deleted: bool) -> None:
@@ -281,7 +314,10 @@ def _on_own(turn: Turn, answer: Answer) -> None:
     if isinstance(answer, Refused):
         turn.tell("candidate_gone", level="warning", candidate=state.own)
         turn.leave(Outcome(end=End.CANDIDACY_LOST, reason="candidate_deleted"))
-    elif state.names is not None and state.place is None:
+        return
+    if isinstance(answer, Content) and state.memory.arrived is None:
+        turn.remember(arrived=answer.stat.ctime)
+    if state.names is not None and state.place is None:
         turn.want(Purpose.LIST)
 
 

@@ -274,7 +274,9 @@ def _lose_patience(turn: Turn) -> None:
     if state.link is Link.UP:
         # First in line with a lease to wait out is not "waiting for others": a crash would lock everyone out.
         # Who is ahead was read by then, so that the log can tell.
-        is_over = place is not None and place.rank > 0 and turn.is_idle(Purpose.LIST, Purpose.AHEAD)
+        # So was the record, which may say that there is nothing to do at all.
+        is_read = turn.is_idle(Purpose.LIST, Purpose.AHEAD) and Purpose.RECORD not in state.flights
+        is_over = place is not None and place.rank > 0 and is_read
     else:
         # Not having seen the queue, nobody can be said to be ahead; away for a lease, nobody waits any longer.
         away = turn.now.held_since(state.since)
@@ -285,11 +287,10 @@ def _lose_patience(turn: Turn) -> None:
 
 def _advance(turn: Turn) -> None:
     state = turn.state
+    if state.link is Link.UP:  # never submit while suspended: it might be sent in another session
+        if state.phase in _UP_TO_LEADERSHIP:
+            campaign.advance(turn)
+        elif state.phase in _WITH_A_COMMAND or state.phase is Phase.RELEASING:
+            tenure.advance(turn)
     if state.phase is Phase.LEAVING and (state.link is not Link.DOWN or _leaving_patience(state, turn.now) <= 0):
         turn.finish()
-    if state.link is not Link.UP:  # never submit while suspended: it might be sent in another session
-        return
-    if state.phase in _UP_TO_LEADERSHIP:
-        campaign.advance(turn)
-    elif state.phase in _WITH_A_COMMAND or state.phase is Phase.RELEASING:
-        tenure.advance(turn)

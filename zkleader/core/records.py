@@ -18,12 +18,13 @@ _LONGEST_LEASE_MS = round(LONGEST_LEASE * 1000)
 
 
 class Stat(NamedTuple):
-    """What ZooKeeper tells of a znode beside its data (zxids are 64 bit; ``mtime`` in ms of the ensemble's clock)."""
+    """What ZooKeeper tells of a znode beside its data (zxids are 64 bit; times in ms of the ensemble's clock)."""
 
     czxid: int
     mzxid: int
     version: int
     mtime: int
+    ctime: int
 
 
 class Identity(Value):
@@ -143,18 +144,24 @@ def new_record(*, released: bool) -> bytes:
 
 
 def claimed(
-    old: LeaseRecord | Unreadable, stat: Stat, *, guid: str, beat: int, lease: float, identity: Identity
+    old: LeaseRecord | Unreadable,
+    stat: Stat,
+    *,
+    guid: str,
+    beat: int,
+    lease: float,
+    identity: Identity,
+    last_run: dict[str, Any] | None = None,
 ) -> LeaseRecord:
-    """Return the record that claims leadership over ``old``, whose stat is ``stat``.
+    """Return the record that claims leadership over ``old``, whose stat is ``stat``; ``last_run`` None: unchanged.
 
     The token is the zxid of this very write, so it cannot stand in it; the first renewal writes it.
     """
-    content = dict(old.content) if isinstance(old, LeaseRecord) else {}
+    content = _completed(old, stat) if isinstance(old, LeaseRecord) else {}
     if isinstance(old, LeaseRecord) and old.holder not in ("", guid) and not old.released:
         content["previous"] = _previous(old, stat, reason="lapsed", status=None) | {"ended": stat.mtime}
-    elif isinstance(content.get("previous"), dict) and content["previous"].get("ended") is None:
-        # Who released could not know when the ensemble would commit it; that stands in the stat of what it wrote.
-        content["previous"] = content["previous"] | {"ended": stat.mtime}
+    if last_run is not None:
+        content["last_run"] = last_run
     content |= {
         "format": FORMAT,
         "holder": guid,
@@ -176,15 +183,52 @@ def renewed(old: LeaseRecord, *, beat: int, token: int, elected_at: int) -> Leas
     return LeaseRecord(content=old.content | {"beat": beat, "token": token, "elected_at": elected_at})
 
 
-def released(old: LeaseRecord, stat: Stat, *, beat: int, reason: str, status: int | None) -> LeaseRecord:
-    """Return the record that releases ``old``: nothing of its holder's command is left."""
-    previous = _previous(old, stat, reason=reason, status=status)
-    return LeaseRecord(content=old.content | {"beat": beat, "released": True, "previous": previous})
+def released(
+    old: LeaseRecord,
+    stat: Stat,
+    *,
+    beat: int,
+    reason: str,
+    status: int | None,
+    last_run: dict[str, Any] | None = None,
+) -> LeaseRecord:
+    """Return the record that releases ``old``: nothing of its holder's command is left; ``last_run`` as for a claim."""
+    content = _completed(old, stat) | {
+        "beat": beat,
+        "released": True,
+        "previous": _previous(old, stat, reason=reason, status=status),
+    }
+    if last_run is not None:
+        content["last_run"] = last_run
+    return LeaseRecord(content=content)
+
+
+def claimed_at(record: LeaseRecord, stat: Stat) -> int | None:
+    """Return when the record was claimed, in ms; None if nothing tells."""
+    if record.content.get("token") is None:
+        return stat.mtime  # it was never renewed, so what stands there is the claim itself
+    told = record.content.get("elected_at")
+    return told if isinstance(told, int) else None
 
 
 def encode(record: LeaseRecord) -> bytes:
     """Return the data of a lease record's znode."""
     return _dump(record.content)
+
+
+def _completed(old: LeaseRecord, stat: Stat) -> dict[str, Any]:
+    """Return the fields of ``old`` with the times that only its stat tells, because a write cannot know its own."""
+    content = dict(old.content)
+    previous, last_run = content.get("previous"), content.get("last_run")
+    if old.released and isinstance(previous, dict) and previous.get("ended") is None:
+        content["previous"] = previous | {"ended": stat.mtime}
+    if not isinstance(last_run, dict):
+        return content
+    if last_run.get("status") is None and last_run.get("start") is None:
+        content["last_run"] = last_run | {"start": claimed_at(old, stat)}
+    elif old.released and last_run.get("status") is not None and last_run.get("end") is None:
+        content["last_run"] = last_run | {"end": stat.mtime}
+    return content
 
 
 def _previous(old: LeaseRecord, stat: Stat, *, reason: str, status: int | None) -> dict[str, Any]:

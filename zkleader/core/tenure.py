@@ -6,7 +6,7 @@ already.  Nothing is released before everything of the command is proven gone, a
 
 from __future__ import annotations
 
-from zkleader.core import records, wait_status
+from zkleader.core import period, records, wait_status
 from zkleader.core.actions import (
     Check,
     Delete,
@@ -160,10 +160,16 @@ def _release(turn: Turn, seen: Seen) -> None:
     assert outcome is not None
     reason = outcome.reason or outcome.end.value
     status = wait_status.exit_status_of(outcome.number) if outcome.end is End.COMMAND_ENDED else None
+    last_run = None
+    if state.is_counted and state.chain.held is not None:
+        held = state.chain.held
+        last_run = period.ended(seen.record, token=held.token, elected_at=held.elected_at, status=status or 0)
     chain, attempt = state.chain.attempt(seen.stat, turn.now)
     # Only its beat is used up: as a doubt it would have us wait for the end of a lease that it does not ask for.
     state.chain = state.chain.but(last_beat=chain.last_beat)
-    record = records.released(seen.record, seen.stat, beat=attempt.beat, reason=reason, status=status)
+    record = records.released(
+        seen.record, seen.stat, beat=attempt.beat, reason=reason, status=status, last_run=last_run
+    )
     write = SetData(path=state.rules.record_path, data=records.encode(record), version=seen.stat.version)
     operations = (write,) if state.own is None else (write, Delete(path=state.own_path))
     turn.send(Purpose.WRITE, Multi(operations=operations), attempt=attempt, record=record)
@@ -199,8 +205,7 @@ def _on_write(turn: Turn, flight: Flight, answer: Answer) -> None:
         return
     assert isinstance(answer, Applied)
     if state.phase is Phase.RELEASING and flight.record is not None and flight.record.released:
-        turn.tell("released")
-        turn.finish()
+        _end_released(turn)
         return
     stat = next(stat for stat in answer.stats if stat is not None)
     before = state.chain.held
@@ -274,13 +279,18 @@ def _on_record(turn: Turn, answer: Answer) -> None:
 def _on_record_releasing(turn: Turn, seen: Seen, verdict: Verdict) -> None:
     is_ours = _is_ours(turn.state, seen)
     if is_ours and isinstance(seen.record, LeaseRecord) and seen.record.released:
-        turn.tell("released")
-        turn.finish()
+        _end_released(turn)
     elif verdict is Verdict.NOT_OURS or not is_ours:
         # Somebody else holds it, or our claim was never applied: there is nothing to release.
         turn.finish()
     else:
         _release(turn, seen)
+
+
+def _end_released(turn: Turn) -> None:
+    turn.state.is_released = True
+    turn.tell("released")
+    turn.finish()
 
 
 def _give_up_release(turn: Turn) -> None:

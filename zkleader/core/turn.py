@@ -19,6 +19,7 @@ from zkleader.core.chain import Attempt, Chain
 from zkleader.core.lease import Instant, Timing
 from zkleader.core.records import Identity, LeaseRecord, NewerFormat, Stat, Unreadable
 from zkleader.core.value import Value
+from zkleader.core.wire import Cause
 
 
 class Phase(Enum):
@@ -83,6 +84,10 @@ class Rules(Value):
     connect_timeout: float
     wait: float | None = None
     """How long to wait for candidates ahead: None for ever, 0 not at all."""
+    once_per: float | None = None
+    """Run once per this many seconds over all hosts; None: every time."""
+    retry_failed: bool = False
+    """A run that has ended with another status than 0 does not count."""
 
     @property
     def record_path(self) -> str:
@@ -108,6 +113,8 @@ class Memory(Value):
     """The election has existed: if it does no more, somebody may lead it who is just being told."""
     sight: Sight | None = None
     led: bool = False
+    arrived: int | None = None
+    """When the first candidate was created, in ms of the ensemble's clock, once that is known."""
 
 
 class Seen(Value):
@@ -163,6 +170,8 @@ class State:
         self.asked_by = 0
         """The signal by which the user asked us to stop the command."""
         self.outcome: Outcome | None = None
+        self.is_released = False
+        """The release was confirmed, and with it what it recorded."""
 
     def copied(self) -> State:
         """Return a copy that can be changed without changing this one: all else in it is frozen."""
@@ -176,6 +185,13 @@ class State:
         if self.own is None or self.names is None:
             return None
         return queue.place_of(self.own, self.names)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the command's end is one that counts for its period: it has ended by itself, whatever its status."""
+        outcome = self.outcome
+        is_ended = outcome is not None and outcome.end is End.COMMAND_ENDED and outcome.reason == Cause.ENDED.value
+        return self.rules.once_per is not None and is_ended
 
     @property
     def own_path(self) -> str:
@@ -247,6 +263,9 @@ class Turn:
     def finish(self) -> None:
         """The candidacy is over."""
         assert self.state.outcome is not None
+        if self.state.is_counted and not self.state.is_released:
+            # Others will run it again in this period, and no script may take it for done.
+            self.state.outcome = self.state.outcome.but(end=End.NOT_RECORDED)
         if self.state.asked_by and self.state.outcome.end is End.CANDIDACY_LOST:
             # Asked to end on the way out of a candidacy: no other may follow.
             self.state.outcome = Outcome(end=End.LEFT, number=self.state.asked_by, reason="asked")

@@ -127,7 +127,9 @@ def _nothing_is_left(client: Any, facts: dict[str, Any], patience: float) -> boo
         data, stat = client.get_async(path).get(timeout=patience)
         record = records.parse_lease_record(data or b"")
         if isinstance(record, records.LeaseRecord) and record.holder == guid and not record.released:
-            seen = records.Stat(czxid=stat.czxid, mzxid=stat.mzxid, version=stat.version, mtime=stat.mtime)
+            seen = records.Stat(
+                czxid=stat.czxid, mzxid=stat.mzxid, version=stat.version, mtime=stat.mtime, ctime=stat.ctime
+            )
             freed = records.released(record, seen, beat=record.beat, reason=facts["reason"], status=facts["status"])
             transaction.set_data(path, records.encode(freed), stat.version)
     except exceptions.NoNodeError:

@@ -211,4 +211,4 @@ def _refusal_of(error: Exception, index: int) -> Answer:
 
 
 def _stat_of(stat: ZnodeStat) -> Stat:
-    return Stat(czxid=stat.czxid, mzxid=stat.mzxid, version=stat.version, mtime=stat.mtime)
+    return Stat(czxid=stat.czxid, mzxid=stat.mzxid, version=stat.version, mtime=stat.mtime, ctime=stat.ctime)
