@@ -7,35 +7,33 @@ stop at 5 s, SIGKILL at 7 s, gone by 8 s of a lease of 10 s (margin 2, allowance
 import pytest
 
 from zkleader.core import wire
-from zkleader.core.lease import Instant, Timing
-from zkleader.core.termination import (
-    RELEASE_AT_LEAST,
-    RELEASE_AT_MOST,
+from zkleader.core.guard_actions import (
     AbandonRelease,
     Action,
-    Event,
-    Executed,
     Exit,
-    FirstReaped,
     ForwardSignal,
     Kill,
     KillSupervisor,
-    NotExecuted,
-    Phase,
-    ReleaseEnded,
     ReleaseForSupervisor,
     Report,
     SendStopSignal,
     Spawn,
-    State,
+)
+from zkleader.core.guard_events import (
+    Event,
+    Executed,
+    FirstReaped,
+    NotExecuted,
+    ReleaseEnded,
     SupervisorAbsent,
     SupervisorGone,
     SupervisorSilent,
     Tick,
     TreeGone,
-    due_in,
-    step,
 )
+from zkleader.core.guard_state import Phase, State
+from zkleader.core.lease import Instant, Timing
+from zkleader.core.termination import RELEASE_AT_LEAST, RELEASE_AT_MOST, due_in, step
 from zkleader.core.wire import Cause
 
 

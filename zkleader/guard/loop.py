@@ -18,9 +18,9 @@ import sys
 import time
 from types import FrameType
 
-from zkleader.core import termination, wire
+from zkleader.core import guard_actions, guard_events, guard_state, termination, wire
+from zkleader.core.guard_state import Phase
 from zkleader.core.lease import Instant
-from zkleader.core.termination import Phase
 from zkleader.guard import process_tree, release, spawn, system
 from zkleader.guard.cgroup import Leaf
 from zkleader.guard.channel import Channel
@@ -95,7 +95,7 @@ class Guard:
         self._settings = settings
         self._channel = channel
         self._watch = SupervisorWatch(settings.supervisor_pid, supervisor, settings.timing)
-        self._state = termination.State(timing=settings.timing)
+        self._state = guard_state.State(timing=settings.timing)
         self._scope: process_tree.SearchScope
         self._leaf: Leaf | None
         self._scope, self._leaf = process_tree.open_scope(
@@ -134,7 +134,7 @@ class Guard:
             self._reap()
             self._hear()
             self._watch_supervisor()
-            self._handle(termination.Tick(), at=judged_at)
+            self._handle(guard_events.Tick(), at=judged_at)
             self._prove()
         self._scope.close()
         if self._supervisor_died:
@@ -144,7 +144,7 @@ class Guard:
     def end_after_fault(self, error: BaseException) -> None:
         """Kill the command and wait for the proof, trusting nothing but the scope; then say one line."""
         fault = f"{type(error).__name__}: {error}".replace("\n", " ")
-        existed = self._first is not None or self._state.phase in termination.COMMAND_EXISTS
+        existed = self._first is not None or self._state.phase in guard_state.COMMAND_EXISTS
         pause = termination.KILL_REPEAT_SHORTEST
         while True:
             self._scope.kill()
@@ -200,11 +200,11 @@ class Guard:
         if verdict.join_errno is not None:
             self._note("warning", "control_group_not_joined", reason=os.strerror(verdict.join_errno))
         if verdict.executed:
-            self._handle(termination.Executed(pid=pid))
+            self._handle(guard_events.Executed(pid=pid))
         elif verdict.late:
-            self._handle(termination.NotExecuted(refusal=wire.TooLate()))
+            self._handle(guard_events.NotExecuted(refusal=wire.TooLate()))
         else:
-            self._handle(termination.NotExecuted(refusal=wire.ExecFailed(errno=verdict.exec_errno or 0)))
+            self._handle(guard_events.NotExecuted(refusal=wire.ExecFailed(errno=verdict.exec_errno or 0)))
 
     def _reap(self) -> None:
         """Reap what has ended.  Only here, so that a pid not seen here yet is still the process that it was."""
@@ -213,7 +213,7 @@ class Guard:
                 self._first = None
                 # It may have executed and ended since the look before: nobody else writes to the pipe any more.
                 self._read_start()
-                self._handle(termination.FirstReaped(wait_status=status, alone=self._scope.is_alone()))
+                self._handle(guard_events.FirstReaped(wait_status=status, alone=self._scope.is_alone()))
             elif self._release is not None and pid == self._release.pid:
                 self._release_ended(released=status == 0)
 
@@ -236,9 +236,9 @@ class Guard:
             self._channel.closed = True
             self._supervisor_gone()
         elif self._watch.is_silent():
-            self._handle(termination.SupervisorSilent())
+            self._handle(guard_events.SupervisorSilent())
         elif self._state.phase is Phase.GONE and self._watch.is_absent():
-            self._handle(termination.SupervisorAbsent())
+            self._handle(guard_events.SupervisorAbsent())
 
     def _take(self, messages: list[wire.Message]) -> None:
         if messages:
@@ -251,12 +251,12 @@ class Guard:
 
     def _supervisor_gone(self) -> None:
         self._poll.unregister(self._watch.pidfd)
-        self._supervisor_died = self._state.supervisor is not termination.Supervisor.DISMISSED_US
-        self._handle(termination.SupervisorGone())
+        self._supervisor_died = self._state.supervisor is not guard_state.Supervisor.DISMISSED_US
+        self._handle(guard_events.SupervisorGone())
 
     def _may_be_proven(self) -> bool:
         """Say whether the command's first process is reaped and the rest is not proven gone yet."""
-        return self._state.phase in termination.COMMAND_EXISTS and self._first is None and self._starting is None
+        return self._state.phase in guard_state.COMMAND_EXISTS and self._first is None and self._starting is None
 
     def _prove(self) -> None:
         """Hand in the proof that everything of the command is gone, as soon as there is one."""
@@ -264,7 +264,7 @@ class Guard:
             return
         reaping = self._scope.reap()
         if reaping.childless and self._scope.is_unpopulated():
-            self._handle(termination.TreeGone(signalled=self._signalled, killed=self._killed))
+            self._handle(guard_events.TreeGone(signalled=self._signalled, killed=self._killed))
             # Told first: removing the leaf may take its time, and nobody has to wait for it.
             self._remove_leaf()
 
@@ -277,44 +277,44 @@ class Guard:
 
     # ---- actions
 
-    def _handle(self, event: termination.Event, at: Instant | None = None) -> None:
+    def _handle(self, event: guard_events.Event, at: Instant | None = None) -> None:
         self._state, actions = termination.step(self._state, event, at or system.now())
         for action in actions:
             self._perform(action)
 
-    def _perform(self, action: termination.Action) -> None:
+    def _perform(self, action: guard_actions.Action) -> None:
         match action:
-            case termination.Spawn(lease_start=lease_start, environment=environment):
+            case guard_actions.Spawn(lease_start=lease_start, environment=environment):
                 self._spawn(lease_start, environment)
-            case termination.SendStopSignal():
+            case guard_actions.SendStopSignal():
                 self._signalled = self._scope.send(self._settings.stop_signal, self._first)
                 # A stopped process takes a handled signal only when it is continued.
                 self._scope.send(signal.SIGCONT, self._first)
                 self._tell_refused()
-            case termination.ForwardSignal(signal=number, to_group=to_group):
+            case guard_actions.ForwardSignal(signal=number, to_group=to_group):
                 self._forward(number, to_group=to_group)
-            case termination.Kill():
+            case guard_actions.Kill():
                 met = self._scope.kill()
                 self._kill_passes += 1
                 self._killed = met if self._kill_passes == 1 else self._killed
                 self._tell_refused()
-            case termination.Report(message=message):
+            case guard_actions.Report(message=message):
                 self._channel.send(message)
-            case termination.KillSupervisor():
+            case guard_actions.KillSupervisor():
                 self._watch.kill()
-            case termination.ReleaseForSupervisor(guid=guid):
+            case guard_actions.ReleaseForSupervisor(guid=guid):
                 self._start_release(guid)
-            case termination.AbandonRelease():
+            case guard_actions.AbandonRelease():
                 if self._release is not None:
                     self._release.abandon()
-            case termination.Exit():
+            case guard_actions.Exit():
                 self._exiting = True
 
     def _spawn(self, lease_start: Instant, environment: dict[str, str]) -> None:
         try:
             self._starting = spawn.start(self._settings, environment, lease_start, self._leaf)
         except OSError as error:
-            self._handle(termination.NotExecuted(refusal=wire.ExecFailed(errno=error.errno or 0)))
+            self._handle(guard_events.NotExecuted(refusal=wire.ExecFailed(errno=error.errno or 0)))
         else:
             self._first = self._starting.pid
 
@@ -340,13 +340,13 @@ class Guard:
             self._release = release.start(self._settings, guid)
         except OSError as error:
             self._note("warning", "release_not_started", reason=error.strerror or str(error))
-            self._handle(termination.ReleaseEnded())
+            self._handle(guard_events.ReleaseEnded())
 
     def _release_ended(self, *, released: bool) -> None:
         assert self._release is not None, "only a program that was started is reaped"
         self._release.released = released
         self._note("info" if released else "warning", "released_for_supervisor", released=released)
-        self._handle(termination.ReleaseEnded())
+        self._handle(guard_events.ReleaseEnded())
 
     # ---- words
 
