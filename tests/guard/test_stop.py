@@ -14,7 +14,7 @@ from waiting import wait_until
 from zkleader.core import wire
 from zkleader.core.lease import Timing
 from zkleader.core.wire import Cause
-from zkleader.guard import process_tree, system
+from zkleader.guard import descendants, process_tree, system
 
 Supervise = Callable[..., Supervision]
 
@@ -187,7 +187,7 @@ def test_a_search_that_finds_nothing_proves_nothing(
     supervise: Supervise, patch_guard: Callable[[str], None], tmp_path: Path
 ) -> None:
     """A process may fork and end between two looks; here every look misses it, and the guard must not say `Gone`."""
-    patch_guard("process_tree.list_by_task = lambda pid, *, recursive: []")
+    patch_guard("descendants.list_by_task = lambda pid, *, recursive: []")
     (tmp_path / "pids").mkdir()
     supervision = started(supervise(*python(DAEMONS, "1", str(tmp_path / "pids"), "leave"), scope=Scope.SEARCH))
     (pid,) = files(tmp_path / "pids", 1)
@@ -201,21 +201,21 @@ def test_a_search_that_finds_nothing_proves_nothing(
 
 def test_a_search_with_psutil_finds_the_same() -> None:
     """The way of kernels without task/*/children; psutil is loaded only there."""
-    lister = process_tree.load_psutil_lister()
+    lister = descendants.load_psutil_lister()
     pid = os.posix_spawn("/bin/sh", shell("sleep 60 & sleep 60 & wait"), os.environ)
-    scope = process_tree.SearchScope(lister=lister, noted=process_tree.note_children() - _noted(pid))
+    scope = process_tree.SearchScope(lister=lister, noted=descendants.note_children() - _noted(pid))
     try:
-        wait_until(lambda: len(process_tree.list_by_task(pid, recursive=True)) == 2, what="two children")
-        assert set(lister(pid, recursive=True)) == set(process_tree.list_by_task(pid, recursive=True))
+        wait_until(lambda: len(descendants.list_by_task(pid, recursive=True)) == 2, what="two children")
+        assert set(lister(pid, recursive=True)) == set(descendants.list_by_task(pid, recursive=True))
         assert scope.kill() == 3
     finally:
         wait_until(lambda: bool(scope.kill() + 1) and scope.reap().childless, what="their end")
 
 
-def _noted(pid: int) -> set[process_tree.Noted]:
+def _noted(pid: int) -> set[descendants.Noted]:
     status = system.process_status(pid)
     assert status is not None
-    return {process_tree.Noted(pid, status.start)}
+    return {descendants.Noted(pid, status.start)}
 
 
 def test_renewals_keep_the_command_running(supervise: Supervise) -> None:
