@@ -1,20 +1,24 @@
 """How COMMAND ends: in order, by force, in time, and all of it, in both ways of finding what belongs to it."""
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from processes import lives, marked
+from processes import lives, look_at, marked
 from supervision import Scope, Supervision, nothing_left, python, shell
 from waiting import wait_until
 
 from zkleader.core import wire
 from zkleader.core.lease import Timing
 from zkleader.core.wire import Cause
-from zkleader.guard import descendants, process_tree, system
+from zkleader.guard import cgroup, descendants, process_tree, system
 
 Supervise = Callable[..., Supervision]
 
@@ -297,3 +301,106 @@ def test_nonsense_from_the_supervisor_ends_the_command(
     assert said == "zkleader: guard failed: MalformedMessageError: not a message: b'nonsense'; command ended\n"
     supervision.turn()
     assert "guard_failed" in supervision.notes()
+
+
+def wakes_of(pid: int) -> int:
+    """Return how often a process has gone to sleep of its own will."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("voluntary_ctxt_switches")).split()[1])
+
+
+def assert_sleeps(supervision: Supervision, seconds: float = 1.5) -> None:
+    """Hold that the guard wakes for its longest poll and for what is said, and for little else."""
+    before, began = wakes_of(supervision.guard.pid), time.monotonic()
+    while time.monotonic() < began + seconds:
+        supervision.turn(wait=0.5)
+    assert (wakes_of(supervision.guard.pid) - before) / seconds < 20
+
+
+PATIENT = Timing(lease=30.0, grace=10.0, stop_timeout=1.0)
+
+
+def test_the_guard_sleeps_while_leftovers_have_their_grace(
+    supervise: Supervise, scope: Scope, mark: str, tmp_path: Path
+) -> None:
+    """A grace period may be minutes; a guard that looks 200 times a second takes the leftovers their processor."""
+    supervision = started(supervise(*python(DAEMONS, "3", str(tmp_path), "leave"), scope=scope, timing=PATIENT))
+    supervision.wait_for(wire.Stopping)
+    os.kill(files(tmp_path, 3)[0], signal.SIGKILL)
+    assert_sleeps(supervision)
+    assert len(marked(mark)) == 2
+    assert supervision.kinds()[-1] == "Stopping"
+
+
+def test_a_stranger_in_the_leaf_is_waited_for_asleep(supervise: Supervise, own_group: str) -> None:
+    """Whoever moves a process there makes it the command's; only the leaf's own news tell of its end."""
+    assert own_group
+    supervision = started(supervise(*shell("setsid sleep 60 & exec sleep 60"), timing=PATIENT))
+    first, leaf = supervision.wait_for(wire.Started).pid, Path(supervision.guard.leaf or "")
+    stranger = os.posix_spawn("/bin/sh", shell("trap '' TERM; exec sleep 60"), os.environ)
+    try:
+        wait_until(lambda: (look_at(stranger) or pytest.fail("it ended")).command.startswith("sleep"))
+        wait_until(lambda: len(cgroup.members(str(leaf))) == 2, what="both processes in the leaf")
+        (leaf / "cgroup.procs").write_text(str(stranger))
+        for pid in cgroup.members(str(leaf)):
+            if pid != stranger:
+                os.kill(pid, signal.SIGKILL)
+        assert supervision.wait_for(wire.FirstEnded)
+        wait_until(lambda: not lives(first))
+        assert_sleeps(supervision)
+        assert supervision.kinds()[-1] != "Gone"
+    finally:
+        os.kill(stranger, signal.SIGKILL)
+        os.waitpid(stranger, 0)
+    assert supervision.wait_for(wire.Gone).killed == 0
+
+
+# Becomes root for good, so that a guard that is nobody may not signal it; says by a file that it has.
+FOREIGN = """
+import os, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork() == 0:
+    os.setsid()
+    os.setresuid(0, 0, 0)
+    open(f"{sys.argv[1]}/{os.getpid()}", "w").close()
+    while True:
+        signal.pause()
+"""
+
+
+@pytest.fixture
+def setuid_python() -> Iterator[Path]:
+    """Return an interpreter that becomes root, in a directory that anybody may read; skip where there can be none."""
+    if os.getuid() != 0:
+        pytest.skip("only root can make a file that becomes root")
+    directory = Path(tempfile.mkdtemp(prefix="zkleader-setuid-"))
+    program = directory / "python"
+    try:
+        shutil.copy(os.path.realpath(sys.executable), program)
+        directory.chmod(0o755)
+        program.chmod(0o4755)
+        probe = subprocess.run(
+            [program, "-I", "-S", "-c", "import os; print(os.geteuid())"], user=65534, capture_output=True, check=False
+        )
+        if probe.stdout.strip() != b"0":
+            pytest.skip("setuid has no effect here")
+        (directory / "pids").mkdir()
+        yield program
+    finally:
+        shutil.rmtree(directory)
+
+
+def test_the_end_of_a_process_that_may_not_be_signalled_wakes_the_guard(
+    supervise: Supervise, patch_guard: Callable[[str], None], setuid_python: Path
+) -> None:
+    """The kernel's own signal needs no permission: nothing else, the longest poll taken away, could tell so soon."""
+    patch_guard("loop.LONGEST_POLL = 60\nos.setresuid(65534, 65534, 65534)")
+    pids = setuid_python.parent / "pids"
+    command = (str(setuid_python), "-I", "-S", "-c", FOREIGN, str(pids))
+    supervision = started(supervise(*command, scope=Scope.SEARCH, timing=PATIENT))
+    [pid] = files(pids, 1)
+    supervision.wait_for(wire.Stopping)
+    wait_until(lambda: supervision.turn() or "signal_refused" in supervision.notes())
+    assert_sleeps(supervision)
+    os.kill(pid, signal.SIGKILL)
+    assert supervision.wait_for(wire.Gone, deadline=1.5).killed == 0

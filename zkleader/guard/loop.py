@@ -31,8 +31,10 @@ LONGEST_POLL = 0.25
 """Seconds; poll() sleeps on CLOCK_MONOTONIC, which stands still during suspend, so a longer sleep would notice the
 resuming too late."""
 
-UNPROVEN_POLL = 0.005
-"""Seconds between looks at a leaf whose last process was reaped: the kernel counts it a little longer."""
+EMPTYING_POLL = 0.005
+"""Seconds between looks at a leaf whose last process was reaped while the kernel counts it a little longer.  The
+leaf tells of the change too, but of two that follow each other closely only after 10 ms.  Everything else that is
+waited for has news of its own: a child that ends, adopted or another user's, raises SIGCHLD."""
 
 IGNORED = (
     signal.SIGTERM,
@@ -108,6 +110,8 @@ class Guard:
         self._signalled = 0
         self._killed = 0
         self._kill_passes = 0
+        self._leaf_is_emptying = False
+        """Whether all that is missing for the proof is that the kernel counts the last process no more."""
         self._refused_told = 0
         self._supervisor_died = False
         self._exiting = False
@@ -185,8 +189,8 @@ class Guard:
         waits = [due] if due is not None else []
         if self._state.phase is not Phase.IDLE:
             waits.append(LONGEST_POLL)
-        if self._may_be_proven():
-            waits.append(UNPROVEN_POLL)
+        if self._leaf_is_emptying:
+            waits.append(EMPTYING_POLL)
         if not self._channel.closed:
             waits.append(self._watch.seconds_to_wait())
         return min(waits, default=LONGEST_POLL)
@@ -260,13 +264,16 @@ class Guard:
 
     def _prove(self) -> None:
         """Hand in the proof that everything of the command is gone, as soon as there is one."""
-        if not self._may_be_proven():
+        self._leaf_is_emptying = False
+        if not self._may_be_proven() or not self._scope.reap().childless:
             return
-        reaping = self._scope.reap()
-        if reaping.childless and self._scope.is_unpopulated():
-            self._handle(guard_events.TreeGone(signalled=self._signalled, killed=self._killed))
-            # Told first: removing the leaf may take its time, and nobody has to wait for it.
-            self._remove_leaf()
+        if not self._scope.is_unpopulated():
+            # A process that somebody has moved there is no reason to hurry: it may live for long.
+            self._leaf_is_emptying = not self._scope.is_inhabited()
+            return
+        self._handle(guard_events.TreeGone(signalled=self._signalled, killed=self._killed))
+        # Told first: removing the leaf may take its time, and nobody has to wait for it.
+        self._remove_leaf()
 
     def _remove_leaf(self) -> None:
         if self._leaf is not None:

@@ -97,6 +97,10 @@ class SearchScope:
         """Say whether the control group, if there is one, has no process."""
         return True
 
+    def is_inhabited(self) -> bool:
+        """Say whether a process lives in the control group; the kernel calls it populated for a little longer."""
+        return False
+
     def close(self) -> bool:
         """Give up what was made for the command, once it is gone; False when it could not be removed."""
         return True
@@ -195,6 +199,10 @@ class CgroupScope(SearchScope):
     def is_unpopulated(self) -> bool:
         """Say whether the leaf has no process."""
         return not cgroup.is_populated(self._path)
+
+    def is_inhabited(self) -> bool:
+        """Say whether a process lives in the leaf."""
+        return cgroup.is_inhabited(self._path)
 
     def close(self) -> bool:
         """Remove the leaf."""
