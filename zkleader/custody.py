@@ -18,6 +18,7 @@ from zkleader.core import wire
 from zkleader.core.lease import Instant
 from zkleader.core.value import Value
 from zkleader.guard.handle import Ending, GuardGoneError, GuardHandle, Noted, end_everything
+from zkleader.guard.orphans import reap_orphans
 from zkleader.guard.settings import GuardSettings
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
@@ -118,6 +119,10 @@ class Custody:
             self._has_command and lease_start is not None and now.held_since(lease_start) >= self._timing.kill_after
         )
         return silent >= (self._timing.kill_allowance / 4 if is_killing_time else self._timing.guard_silence)
+
+    def reap_orphans(self) -> None:
+        """Reap what was handed to us as PID 1 and has ended; the guard's end is the guard's handle's to take."""
+        reap_orphans({self._guard.pid})
 
     def end_everything(self) -> Ending:
         """End the guard and everything of the command by ourselves."""
