@@ -79,6 +79,7 @@ class Custody:
             self._guard.send(message)
         except GuardGoneError:
             return False
+        self._poll_for_room()
         return True
 
     def hear(self) -> list[wire.Message]:
@@ -89,6 +90,7 @@ class Custody:
             MalformedMessageError: it is no guard of ours.
         """
         self._guard.flush()
+        self._poll_for_room()
         messages = self._guard.receive()
         if messages:
             self._unanswered_since = None
@@ -152,6 +154,12 @@ class Custody:
                 self._guard.reap(_FAREWELL)
             self._forget()
         self._guard.close()
+
+    def _poll_for_room(self) -> None:
+        """Let room in the socket end a poll while something waits for it: it may be the order to stop."""
+        if self._is_watched:
+            room = select.POLLOUT if self._guard.wants_write else 0
+            self._poll.modify(self._guard.fileno(), select.POLLIN | room)
 
     def _forget(self) -> None:
         self._is_watched = False
