@@ -48,6 +48,3 @@ _MEANINGS = {
     ExitStatus.CANNOT_EXECUTE: ("The command cannot be executed.", "no"),
     ExitStatus.NOT_FOUND: ("The command was not found.", "no"),
 }
-
-SIGNAL_BASE = 128
-"""128 + n: the command died of signal n, or we were told to end by it while waiting."""

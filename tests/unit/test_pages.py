@@ -22,8 +22,9 @@ from zkleader.cli.run import run
 from zkleader.cli.values import Signal
 from zkleader.core import records
 from zkleader.core.lease import Timing
+from zkleader.core.wait_status import SIGNAL_BASE
 from zkleader.core.wire import Cause
-from zkleader.exit_status import SIGNAL_BASE, ExitStatus
+from zkleader.exit_status import ExitStatus
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "zkleader"

@@ -171,7 +171,7 @@ def _ending_of(outcome: Outcome, config: Config) -> process.Ending:
         number = wait_status.signal_of(outcome.number)
         return process.Ending(status=wait_status.exit_status_of(outcome.number), signal=number)
     if outcome.end is End.LEFT:
-        return process.Ending(status=128 + outcome.number, signal=outcome.number)
+        return process.Ending(status=wait_status.SIGNAL_BASE + outcome.number, signal=outcome.number)
     if outcome.end is End.NOT_ELECTED:
         return process.Ending(status=config.conflict_status)
     if outcome.end is End.NOT_EXECUTED:

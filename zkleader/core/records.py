@@ -82,7 +82,7 @@ class LeaseRecord(Value):
 def _load(data: bytes) -> dict[str, Any] | Unreadable | NewerFormat:
     try:
         content = json.loads(data)
-    except (ValueError, RecursionError):  # RecursionError: nested a thousand deep, to annoy
+    except (ValueError, RecursionError):  # RecursionError: nested a thousand deep
         return Unreadable(reason="not JSON")
     if not isinstance(content, dict):
         return Unreadable(reason="not a JSON object")

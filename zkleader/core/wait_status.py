@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+SIGNAL_BASE = 128
+"""128 + n: a process died of signal n, or was told to end by it while waiting."""
+
 
 def signal_of(wait_status: int) -> int | None:
     """Return the signal that ended the process, or None if it ended by itself."""
@@ -10,6 +13,6 @@ def signal_of(wait_status: int) -> int | None:
 
 
 def exit_status_of(wait_status: int) -> int:
-    """Return the exit status, or 128 + n for a process that signal n ended."""
+    """Return the exit status, or `SIGNAL_BASE` + n for a process that signal n ended."""
     number = signal_of(wait_status)
-    return (wait_status >> 8) & 0xFF if number is None else 128 + number
+    return (wait_status >> 8) & 0xFF if number is None else SIGNAL_BASE + number
