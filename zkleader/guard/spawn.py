@@ -187,6 +187,7 @@ def _restore_dispositions(ignored: frozenset[int]) -> None:
             continue
         unknown = number in (signal.SIGPIPE, signal.SIGXFSZ)
         signal.signal(number, signal.SIG_IGN if number in ignored and not unknown else signal.SIG_DFL)
+    system.reset_reserved_signals()
 
 
 def _say(pipe: int, word: bytes, error: OSError) -> None:

@@ -1,7 +1,7 @@
 """The few things that the guard needs of the kernel and that Python does not hand out as they are.
 
-It owns the reading of clocks, ``prctl``, ``/proc/<pid>/stat`` and memory files; tests replace it here.  It knows no
-command and no lease, and does not promise that what it has read is still true.
+It owns the reading of clocks, ``prctl``, ``/proc/<pid>/stat``, memory files and the C library's own signals; tests
+replace it here.  It knows no command and no lease, and does not promise that what it has read is still true.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import select
+import sys
 import time
 from typing import NamedTuple
 
@@ -19,7 +20,28 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 # Loaded here and not where it is used: dlopen() between fork and exec would take locks and time.
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
+_library = ctypes.CDLL(None, use_errno=True)
+_prctl = _library.prctl
+_syscall = _library.syscall
+
+_RESERVED_SIGNALS = (32, 33)
+"""The C library keeps them to itself: no call of its own changes their disposition, but its posix_spawn, by which the
+guard is executed, has them ignored."""
+
+_SYS_RT_SIGACTION = {
+    "x86_64": 13,
+    "aarch64": 134,
+    "riscv64": 134,
+    "loongarch64": 134,
+    "ppc64le": 173,
+    "s390x": 174,
+}.get(os.uname().machine if sys.maxsize > 1 << 32 else "")
+"""The system call's number by machine; where it is not known those signals stay as they are, which does little harm."""
+
+_DEFAULT_ACTION = bytes(32)
+"""The kernel's ``struct sigaction``, whatever the order of its four words: SIG_DFL, no flags, an empty mask."""
+
+_SIGNAL_SET_BYTES = 8
 
 
 def now() -> Instant:
@@ -47,6 +69,20 @@ def set_parent_death_signal(number: int) -> None:
         OSError: the kernel refuses.
     """
     _call_prctl(PR_SET_PDEATHSIG, number)
+
+
+def reset_reserved_signals() -> None:
+    """Give the C library's own signals their default disposition, as every other program finds them."""
+    if _SYS_RT_SIGACTION is None:
+        return
+    for number in _RESERVED_SIGNALS:
+        _syscall(
+            ctypes.c_long(_SYS_RT_SIGACTION),
+            ctypes.c_long(number),
+            ctypes.c_char_p(_DEFAULT_ACTION),
+            None,
+            ctypes.c_size_t(_SIGNAL_SET_BYTES),
+        )
 
 
 def _call_prctl(option: int, value: int) -> None:
