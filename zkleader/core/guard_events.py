@@ -23,7 +23,7 @@ class NotExecuted(Value):
 
 
 class FirstReaped(Value):
-    """The command's first process was reaped.  ``alone``: nothing else was found, so there is nobody to stop."""
+    """The command's first process was reaped.  ``alone``: nothing else lives, so there is nobody to stop."""
 
     wait_status: int
     alone: bool

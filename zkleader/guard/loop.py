@@ -212,12 +212,15 @@ class Guard:
 
     def _reap(self) -> None:
         """Reap what has ended.  Only here, so that a pid not seen here yet is still the process that it was."""
-        for pid, status in self._scope.reap().ended:
+        reaping = self._scope.reap()
+        for pid, status in reaping.ended:
             if pid == self._first:
                 self._first = None
                 # It may have executed and ended since the look before: nobody else writes to the pipe any more.
                 self._read_start()
-                self._handle(guard_events.FirstReaped(wait_status=status, alone=self._scope.is_alone()))
+                # Whatever it left is our child by now; a search could miss it, the kernel says whether there is any.
+                alone = reaping.childless and not self._scope.is_inhabited()
+                self._handle(guard_events.FirstReaped(wait_status=status, alone=alone))
             elif self._release is not None and pid == self._release.pid:
                 self._release_ended(released=status == 0)
 

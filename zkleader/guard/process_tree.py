@@ -105,10 +105,6 @@ class SearchScope:
         """Give up what was made for the command, once it is gone; False when it could not be removed."""
         return True
 
-    def is_alone(self) -> bool:
-        """Say whether a look at everything finds no living process; no proof, but nobody to send a signal to."""
-        return all(status.state == "Z" for status in self._find().values())
-
     def _find(self) -> dict[int, ProcessStatus]:
         """Return what is found of the command, zombies included: a leader that has ended may have living threads."""
         if self._noted:
