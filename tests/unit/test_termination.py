@@ -33,7 +33,7 @@ from zkleader.core.guard_events import (
 )
 from zkleader.core.guard_state import Phase, State
 from zkleader.core.lease import Instant, Timing
-from zkleader.core.termination import RELEASE_AT_LEAST, RELEASE_AT_MOST, due_in, step
+from zkleader.core.termination import KILL_REPEAT_LONGEST, RELEASE_AT_LEAST, RELEASE_AT_MOST, due_in, step
 from zkleader.core.wire import Cause
 
 
@@ -487,6 +487,8 @@ def test_a_release_has_what_is_left_of_the_lease_within_bounds() -> None:
         assert script.due(ended_at) == pytest.approx(seconds)
         assert script.tick(ended_at + seconds - 0.001) == ()
         assert script.tick(ended_at + seconds) == (AbandonRelease(),)
+        # One that does not end at once sits in the kernel; asking without a pause would take a processor.
+        assert script.due(ended_at + seconds) == KILL_REPEAT_LONGEST
         assert script.do(ended_at + seconds, ReleaseEnded()) == (Exit(),)
     script = Script()
     script.do(0, wire.Candidacy(guid="guid"))

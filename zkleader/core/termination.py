@@ -80,7 +80,9 @@ def due_in(state: State, now: Instant) -> float | None:
         elapsed = now.held_since(state.kill_began)
         limits.append(min(KILL_REPEAT_LONGEST, max(KILL_REPEAT_SHORTEST, KILL_REPEAT_FRACTION * elapsed)))
     if state.phase is Phase.RELEASING and state.release_limit is not None:
-        limits.append(state.release_limit.left(now))
+        # Past it the program is killed again now and then: one that does not end at once sits in the kernel.
+        left = state.release_limit.left(now)
+        limits.append(left if left > 0 else KILL_REPEAT_LONGEST)
     return max(0.0, min(limits)) if limits else None
 
 
