@@ -323,6 +323,21 @@ def assert_sleeps(supervision: Supervision, seconds: float = 1.5) -> None:
 PATIENT = Timing(lease=30.0, grace=10.0, stop_timeout=1.0)
 
 
+def test_a_leaf_that_cannot_be_killed_as_one_is_killed_one_by_one(
+    supervise: Supervise, patch_guard: Callable[[str], None], own_group: str, mark: str, tmp_path: Path
+) -> None:
+    """A command that is root may make its leaf a threaded one, and the kernel then refuses `cgroup.kill`."""
+    assert own_group
+    patch_guard("def refuse(path):\n    raise OSError(95, 'refused')\nloop.process_tree.cgroup.kill = refuse")
+    (tmp_path / "pids").mkdir()
+    supervision = started(supervise(*python(DAEMONS, "2", str(tmp_path / "pids"), "stay")))
+    files(tmp_path / "pids", 2)
+    supervision.guard.send(wire.KillNow())
+    gone = supervision.wait_for(wire.Gone)
+    assert (gone.killed, gone.in_time) == (3, True)
+    assert marked(mark) == []
+
+
 def test_the_guard_sleeps_while_leftovers_have_their_grace(
     supervise: Supervise, scope: Scope, mark: str, tmp_path: Path
 ) -> None:
@@ -407,3 +422,24 @@ def test_the_end_of_a_process_that_may_not_be_signalled_wakes_the_guard(
     assert_sleeps(supervision)
     os.kill(pid, signal.SIGKILL)
     assert supervision.wait_for(wire.Gone, deadline=1.5).killed == 0
+
+
+def test_a_fault_that_goes_on_while_the_command_is_ended_does_not_end_the_guard_first(
+    supervise: Supervise, patch_guard: Callable[[str], None], mark: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A host out of descriptors for a moment: that may have been the fault, and the command must go all the same."""
+    patch_guard(
+        "kill, left = process_tree.SearchScope.kill, [3]\n"
+        "def refuse(self):\n"
+        "    left[0] -= 1\n"
+        "    if left[0] >= 0:\n"
+        "        raise OSError(23, 'too many open files')\n"
+        "    return kill(self)\n"
+        "process_tree.SearchScope.kill = refuse"
+    )
+    supervision = started(supervise(*shell("setsid sleep 60 & exec sleep 60"), scope=Scope.SEARCH))
+    supervision.guard._channel._end.send(b"nonsense")
+    assert supervision.guard.reap(5)
+    assert marked(mark) == []
+    assert os.waitstatus_to_exitcode(supervision.guard.wait_status or 0) == 70
+    assert "MalformedMessageError" in capfd.readouterr().err

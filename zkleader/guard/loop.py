@@ -151,9 +151,11 @@ class Guard:
         existed = self._first is not None or self._state.phase in guard_state.COMMAND_EXISTS
         pause = termination.KILL_REPEAT_SHORTEST
         while True:
-            self._scope.kill()
-            if self._scope.reap().childless and self._scope.is_unpopulated():
-                break
+            # What is short now, descriptors or memory, may have been the fault; it passes, the command would not.
+            with contextlib.suppress(OSError, MemoryError):
+                self._scope.kill()
+                if self._scope.reap().childless and self._scope.is_unpopulated():
+                    break
             time.sleep(pause)
             pause = min(2 * pause, termination.KILL_REPEAT_LONGEST)
         self._scope.close()

@@ -185,8 +185,9 @@ class CgroupScope(SearchScope):
         inside = cgroup.members(self._path)
         try:
             cgroup.kill(self._path)
-        except PermissionError:
-            self.refused.update(inside)
+        except OSError:
+            # The kernel refuses for a leaf that its members made a threaded one; they are killed as a search would.
+            inside = []
         reached = self._find()
         for pid in inside:
             reached.pop(pid, None)
