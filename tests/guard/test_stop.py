@@ -31,8 +31,9 @@ import os, signal, sys
 for _ in range(int(sys.argv[1])):
     if os.fork() == 0:
         os.setsid()
+        # Before there is a daemon: its grandparent may have left, and the stop signal been sent, before its first line.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if os.fork() == 0:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             open(f"{sys.argv[2]}/{os.getpid()}", "w").close()
             while True:
                 signal.pause()
@@ -328,7 +329,7 @@ def test_a_leaf_that_cannot_be_killed_as_one_is_killed_one_by_one(
 ) -> None:
     """A command that is root may make its leaf a threaded one, and the kernel then refuses `cgroup.kill`."""
     assert own_group
-    patch_guard("def refuse(path):\n    raise OSError(95, 'refused')\nloop.process_tree.cgroup.kill = refuse")
+    patch_guard("def refuse(path):\n    raise OSError(95, 'refused')\nprocess_tree.cgroup.kill = refuse")
     (tmp_path / "pids").mkdir()
     supervision = started(supervise(*python(DAEMONS, "2", str(tmp_path / "pids"), "stay")))
     files(tmp_path / "pids", 2)
@@ -377,12 +378,15 @@ def test_a_stranger_in_the_leaf_is_waited_for_asleep(supervise: Supervise, own_g
 FOREIGN = """
 import os, signal, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+reader, writer = os.pipe()
 if os.fork() == 0:
     os.setsid()
     os.setresuid(0, 0, 0)
     open(f"{sys.argv[1]}/{os.getpid()}", "w").close()
+    os.write(writer, b"ready")
     while True:
         signal.pause()
+os.read(reader, 5)
 """
 
 
