@@ -45,6 +45,8 @@ class Command:
         self._first: int | None = None
         """The first process, until it is reaped: only so long may it be signalled by its number."""
         self._kill_passes = 0
+        self.was_executed = False
+        """Whether it ever ran, as far as the start's news tell."""
         self.signalled = 0
         """How many living processes the stop signal met."""
         self.killed = 0
@@ -97,6 +99,7 @@ class Command:
         if self._starting is None or verdict is None:
             return None
         pid, self._starting = self._starting.pid, None
+        self.was_executed = verdict.executed
         return pid, verdict
 
     def reap(self) -> Reaped:

@@ -317,7 +317,7 @@ class Guard:
         self._channel.send(wire.Note(level=level, event=event, facts=facts))
 
     def _last_words(self) -> str:
-        if self._state.cause is None:
+        if not self._command.was_executed:
             command = "no command was running"
         else:
             killed = self._command.killed
