@@ -169,6 +169,20 @@ def test_a_start_that_comes_too_late_is_refused(supervise: Supervise) -> None:
     assert supervision.kinds() == ["Ready", "TooLate"]
 
 
+def test_a_start_counts_the_renewals_that_wait_behind_it(supervise: Supervise) -> None:
+    """At a short lease a guard that starts slowly finds both; here it is frozen past the first deadline."""
+    supervision = supervise(*shell("exec sleep 60"))
+    supervision.wait_for(wire.Ready)
+    os.kill(supervision.guard.pid, signal.SIGSTOP)
+    supervision.start()
+    asked_at = system.now()
+    while system.now().held_since(asked_at) < supervision.timing.stop_after + 0.2:
+        supervision.turn()
+    os.kill(supervision.guard.pid, signal.SIGCONT)
+    supervision.wait_for(wire.Started)
+    assert supervision.kinds() == ["Ready", "Started"]
+
+
 def test_the_child_looks_at_the_clock_once_more_before_exec(
     supervise: Supervise, patch_guard: Callable[[str], None], tmp_path: Path
 ) -> None:

@@ -33,7 +33,14 @@ from zkleader.core.guard_events import (
 )
 from zkleader.core.guard_state import Phase, State
 from zkleader.core.lease import Instant, Timing
-from zkleader.core.termination import KILL_REPEAT_LONGEST, RELEASE_AT_LEAST, RELEASE_AT_MOST, due_in, step
+from zkleader.core.termination import (
+    KILL_REPEAT_LONGEST,
+    RELEASE_AT_LEAST,
+    RELEASE_AT_MOST,
+    due_in,
+    step,
+    under_latest_lease,
+)
 from zkleader.core.wire import Cause
 
 
@@ -110,6 +117,26 @@ def test_a_start_under_a_healthy_lease_spawns_with_its_environment() -> None:
     assert script.do(1, START) == (Spawn(lease_start=at(0), environment={"ZKLEADER_TOKEN": "7"}),)
     assert script.do(1, Executed(pid=42)) == (told(wire.Started(pid=42)),)
     assert script.phase is Phase.RUNNING
+
+
+def test_a_start_is_under_the_latest_renewal_that_was_said_behind_it() -> None:
+    """A guard that is late finds both at once, and the lease in force is the renewed one."""
+    earlier, later = wire.Extend(lease_start=at(-1)), wire.Extend(lease_start=at(4))
+    beat = wire.Beat(number=1)
+    renewed = START.but(lease_start=at(4))
+    assert under_latest_lease([START, beat, earlier, later]) == [renewed, beat, earlier, later]
+    script = Script()
+    assert script.do(8, renewed) == (Spawn(lease_start=at(4), environment=START.environment),)
+    # Later on one clock only would shorten what the other has promised.
+    mixed = wire.Extend(lease_start=at(4)._replace(raw=at(-1).raw))
+    assert under_latest_lease([START, mixed]) == [START, mixed]
+
+
+@pytest.mark.parametrize("message", [wire.Stop(cause=Cause.LOSS), wire.Stop(cause=Cause.ASKED), wire.KillNow()])
+def test_a_renewal_that_was_said_behind_the_end_moves_no_start(message: wire.Message) -> None:
+    """What was lost stays lost, in whichever order it is found."""
+    said = [START, message, wire.Extend(lease_start=at(4))]
+    assert under_latest_lease(said) == said
 
 
 def test_a_start_whose_stop_is_due_is_refused() -> None:

@@ -69,6 +69,18 @@ def step(state: State, event: Event, now: Instant) -> Outcome:
     return state, (*actions, *last)
 
 
+def under_latest_lease(messages: list[wire.Message]) -> list[wire.Message]:
+    """Return what was said at once, with a start put under the latest renewal that was said behind it.
+
+    A guard that comes late to its socket, because its interpreter started slowly or it was frozen, finds both.  Taken
+    one by one the start would be judged by a deadline that has been moved already, and be refused for good.
+    """
+    return [
+        _renewed(message, messages[index + 1 :]) if isinstance(message, wire.Start) else message
+        for index, message in enumerate(messages)
+    ]
+
+
 def due_in(state: State, now: Instant) -> float | None:
     """Return in how many seconds a Tick will change something, zero if it would already, None if never."""
     limits: list[float] = []
@@ -181,11 +193,25 @@ def _extend(state: State, lease_start: Instant) -> State:
     # Finality: what was lost stays lost, or a release for a frozen supervisor would not be safe.
     if state.loss is not None or state.lease_start is None or state.phase not in COMMAND_EXISTS:
         return state
-    # Confirmations of an attempt in doubt may arrive after that of a later one.  A lease only moves forwards, on
-    # both clocks: taking one that is later on one of them alone would shorten what the other has promised.
-    if lease_start.raw <= state.lease_start.raw or lease_start.boottime <= state.lease_start.boottime:
-        return state
-    return state.but(lease_start=lease_start)
+    return state.but(lease_start=lease_start) if _is_later(lease_start, state.lease_start) else state
+
+
+def _renewed(start: wire.Start, said_behind: list[wire.Message]) -> wire.Start:
+    for message in said_behind:
+        if isinstance(message, wire.Stop | wire.KillNow):
+            break
+        if isinstance(message, wire.Extend) and _is_later(message.lease_start, start.lease_start):
+            start = start.but(lease_start=message.lease_start)
+    return start
+
+
+def _is_later(lease_start: Instant, than: Instant) -> bool:
+    """Say whether a renewal moves a lease that began at the other instant.
+
+    Confirmations of an attempt in doubt may arrive after that of a later one.  A lease only moves forwards, on both
+    clocks: taking one that is later on one of them alone would shorten what the other has promised.
+    """
+    return lease_start.raw > than.raw and lease_start.boottime > than.boottime
 
 
 def _stop(state: State, cause: Cause, now: Instant) -> Outcome:
