@@ -1,5 +1,7 @@
 """When the guard takes its supervisor for silent, on a clock that the test turns."""
 
+import os
+
 import pytest
 
 from zkleader.core.lease import Timing
@@ -76,3 +78,17 @@ def test_a_supervisor_that_misses_its_beats_is_absent(supervisor: SupervisorWatc
     assert not supervisor.is_absent()
     clock.now += 0.2
     assert supervisor.is_absent()
+
+
+def test_a_supervisor_that_was_reaped_before_it_is_killed_is_no_fault() -> None:
+    """The race: it may end, and its parent take its status, after it was last looked at."""
+    pid = os.posix_spawn("/bin/sleep", ("sleep", "60"), os.environ)
+    pidfd = os.pidfd_open(pid)
+    try:
+        supervisor = SupervisorWatch(pid, pidfd, Timing(lease=10.0, grace=1.0, stop_timeout=1.0))
+        supervisor.kill()
+        os.waitpid(pid, 0)
+        supervisor.kill()
+        assert supervisor.is_dead()
+    finally:
+        os.close(pidfd)

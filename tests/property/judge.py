@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import model_tree
 from virtual_time import Timeline, Violation
 
-from zkleader.core import actions, queue, records, termination
+from zkleader.core import actions, guard_state, queue, records
 from zkleader.core.events import Answer, Applied
 from zkleader.core.lease import Instant, Timing
 
@@ -69,12 +69,12 @@ class Judge:
         if now.held_since(before) >= self._timing.lease:
             raise Violation("a lapsed lease was revived")
 
-    def guard_stepped(self, before: termination.State, after: termination.State) -> None:
+    def guard_stepped(self, before: guard_state.State, after: guard_state.State) -> None:
         """A guard that has begun to stop for a loss never starts anything again, nor counts a renewal."""
         is_taken_up = after.loss is None or after.lease_start != before.lease_start
         if before.loss is not None and before.lease_start is not None and is_taken_up:
             raise Violation("the guard took up again what was lost")
-        if before.loss is None and after.loss is not None and after.phase in termination.COMMAND_EXISTS:
+        if before.loss is None and after.loss is not None and after.phase in guard_state.COMMAND_EXISTS:
             self.losses += 1
 
     def committed(

@@ -13,9 +13,9 @@ from judge import Judge
 from model_ensemble import Ensemble, Way
 from virtual_time import Clocks, Timeline
 
-from zkleader.core import actions, queue, records, termination, wire
+from zkleader.core import actions, guard_actions, guard_events, guard_state, queue, records, termination, wire
+from zkleader.core.guard_state import Phase
 from zkleader.core.lease import Instant, Timing
-from zkleader.core.termination import Phase
 
 if TYPE_CHECKING:
     from model_supervisor import Supervisor
@@ -78,7 +78,7 @@ class Command:
         """Let the first process end, and something of it stay."""
         if self.acts and not self._first_reaped:
             self._first_reaped = True
-            self.guard.notice(termination.FirstReaped(wait_status=0, alone=False))
+            self.guard.notice(guard_events.FirstReaped(wait_status=0, alone=False))
 
     def end(self, *, status: int = 0) -> None:
         """Be gone, all of it."""
@@ -89,8 +89,8 @@ class Command:
             self.acts = False
             self._around.judge.ends(self)
         if not self._first_reaped:
-            self.guard.notice(termination.FirstReaped(wait_status=status, alone=True))
-        self.guard.notice(termination.TreeGone(signalled=1, killed=0))
+            self.guard.notice(guard_events.FirstReaped(wait_status=status, alone=True))
+        self.guard.notice(guard_events.TreeGone(signalled=1, killed=0))
 
     def _execute(self) -> None:
         if self._over or self._killed:
@@ -99,12 +99,12 @@ class Command:
         # The look at the clock just before exec.
         now = self._around.clocks.now()
         if now.held_since(self._lease_start) >= self._around.timing.stop_after:
-            self.guard.notice(termination.NotExecuted(refusal=wire.TooLate()))
+            self.guard.notice(guard_events.NotExecuted(refusal=wire.TooLate()))
             self.end(status=0)
             return
         self.acts = True
         self._around.judge.begins(self)
-        self.guard.notice(termination.Executed(pid=1))
+        self.guard.notice(guard_events.Executed(pid=1))
 
     def lateness(self) -> float:
         """Return by how much the end of the holder's lease, less the margin, has passed on the holder's clocks."""
@@ -117,7 +117,7 @@ class Guard:
     """One guard."""
 
     def __init__(self, around: Surroundings, supervisor: "Supervisor") -> None:
-        self.state = termination.State(timing=around.timing)
+        self.state = guard_state.State(timing=around.timing)
         self.alive = True
         self.frozen_at: float | None = None
         self.was_frozen = False
@@ -125,7 +125,7 @@ class Guard:
         self._around = around
         self._supervisor = supervisor
         self._heard: deque[wire.Message] = deque()
-        self._noticed: deque[termination.Event] = deque()
+        self._noticed: deque[guard_events.Event] = deque()
         self._wakes_at: float | None = None
         self._gone_told = False
         self._release: _Release | None = None
@@ -135,7 +135,7 @@ class Guard:
         self._heard.append(message)
         self.wake()
 
-    def notice(self, event: termination.Event) -> None:
+    def notice(self, event: guard_events.Event) -> None:
         """Take what the kernel tells."""
         self._noticed.append(event)
         self.wake()
@@ -177,17 +177,17 @@ class Guard:
         self._wakes_at = None
         if not self.alive or self.frozen_at is not None:
             return
-        gone: list[termination.Event] = []
+        gone: list[guard_events.Event] = []
         while self._noticed:
             event = self._noticed.popleft()
-            if isinstance(event, termination.TreeGone):
+            if isinstance(event, guard_events.TreeGone):
                 gone.append(event)
             else:
                 self._handle(event)
         while self._heard:
             self._handle(self._heard.popleft())
         self._watch_supervisor()
-        self._handle(termination.Tick())
+        self._handle(guard_events.Tick())
         for event in gone:
             self._handle(event)
         due = termination.due_in(self.state, self._around.clocks.now())
@@ -202,42 +202,42 @@ class Guard:
         if not supervisor.alive:
             if not self._gone_told:
                 self._gone_told = True
-                self._handle(termination.SupervisorGone())
+                self._handle(guard_events.SupervisorGone())
         elif supervisor.stuck_for() > timing.supervisor_silence + LONGEST_POLL:
-            self._handle(termination.SupervisorSilent())
+            self._handle(guard_events.SupervisorSilent())
         elif self.state.phase is Phase.GONE and (supervisor.frozen or supervisor.stuck_for() > timing.lease / 5):
-            self._handle(termination.SupervisorAbsent())
+            self._handle(guard_events.SupervisorAbsent())
 
-    def _handle(self, event: termination.Event) -> None:
+    def _handle(self, event: guard_events.Event) -> None:
         before = self.state
         self.state, done = termination.step(self.state, event, self._around.clocks.now())
         self._around.judge.guard_stepped(before, self.state)
         for action in done:
             self._perform(action)
 
-    def _perform(self, action: termination.Action) -> None:
+    def _perform(self, action: guard_actions.Action) -> None:
         match action:
-            case termination.Spawn(lease_start=lease_start, environment=environment):
+            case guard_actions.Spawn(lease_start=lease_start, environment=environment):
                 self.note("spawns")
                 self.command = Command(self._around, self, lease_start, int(environment["ZKLEADER_TOKEN"]))
-            case termination.SendStopSignal():
+            case guard_actions.SendStopSignal():
                 self.note(f"stops ({self.state.cause})")
                 if self.command is not None:
                     self.command.stop()
-            case termination.Kill():
+            case guard_actions.Kill():
                 if self.command is not None:
                     self.command.kill()
-            case termination.Report(message=message):
+            case guard_actions.Report(message=message):
                 self._supervisor.hear(self, message)
-            case termination.KillSupervisor():
+            case guard_actions.KillSupervisor():
                 self._supervisor.die()
-            case termination.ReleaseForSupervisor(guid=guid):
+            case guard_actions.ReleaseForSupervisor(guid=guid):
                 self.note("releases for the supervisor")
-                self._release = _Release(self._around, guid, lambda: self.notice(termination.ReleaseEnded()))
-            case termination.AbandonRelease():
+                self._release = _Release(self._around, guid, lambda: self.notice(guard_events.ReleaseEnded()))
+            case guard_actions.AbandonRelease():
                 if self._release is not None:
                     self._release.abandon()
-            case termination.Exit():
+            case guard_actions.Exit():
                 self.note("exits")
                 self.alive = False
 

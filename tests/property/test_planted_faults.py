@@ -17,7 +17,7 @@ from scenarios import RIDDEN_OUT, TIMINGS, fault, scenarios
 from simulation import ELECTION, Kind, Scenario, Simulation, Target
 from virtual_time import Violation
 
-from zkleader.core import actions, campaign, records, tenure, termination
+from zkleader.core import actions, campaign, guard_state, records, tenure, termination
 from zkleader.core.actions import End, Outcome
 from zkleader.core.chain import Attempt, Chain, Verdict
 from zkleader.core.events import CommandStopping, Content, Refusal, Refused
@@ -103,7 +103,7 @@ def _claims_without_its_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _guard_without_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(termination, "_stop_limit", lambda state: termination.Limit(state.lease_start, 1e9))
+    monkeypatch.setattr(termination, "_stop_limit", lambda state: guard_state.Limit(state.lease_start, 1e9))
     monkeypatch.setattr(
         termination, "_kill_in", lambda state, now: 1e9 if state.kill_limit is None else state.kill_limit.left(now)
     )

@@ -8,6 +8,7 @@ Silence counts on CLOCK_MONOTONIC: while the host is suspended nobody can speak.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import signal
 import time
@@ -78,4 +79,6 @@ class SupervisorWatch:
 
     def kill(self) -> None:
         """SIGKILL it."""
-        signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        # The race: it may have ended, and been reaped, since it was last looked at.
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
