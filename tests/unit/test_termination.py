@@ -425,6 +425,19 @@ def test_a_first_process_that_ends_while_stopping_does_not_end_the_stopping() ->
     assert gone_of(script.do(3, TreeGone(signalled=2, killed=1))).wait_status == 15
 
 
+def test_signals_that_come_while_the_command_starts_are_forwarded_once_it_is_there() -> None:
+    """Before that its process is still ours, and the user's signal would be lost."""
+    script = Script()
+    script.do(0, wire.Start(lease_start=at(0), environment={}))
+    assert script.do(0, wire.Forward(signal=10, to_group=False)) == ()
+    assert script.do(0, wire.Forward(signal=3, to_group=True)) == ()
+    assert script.do(0, Executed(pid=7)) == (
+        told(wire.Started(pid=7)),
+        ForwardSignal(signal=10, to_group=False),
+        ForwardSignal(signal=3, to_group=True),
+    )
+
+
 def test_signals_are_forwarded_only_to_a_command_that_is_there() -> None:
     """A pid that is gone may be a stranger's."""
     forward = wire.Forward(signal=10, to_group=False)

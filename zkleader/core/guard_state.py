@@ -85,6 +85,8 @@ class State(Value):
     """The first cause that was met: the one told."""
     loss: Cause | None = None
     """The first cause that ended leadership itself; from then on nothing starts and no renewal counts."""
+    forwards: tuple[wire.Forward, ...] = ()
+    """Signals that came while the command was being started, in order: they are its own as soon as it is there."""
     refusal: wire.TooLate | wire.ExecFailed | None = None
     """Why the command was never executed; told instead of its end."""
     wait_status: int = 0

@@ -118,15 +118,21 @@ def _hear(state: State, message: wire.Message, now: Instant) -> Outcome:
             return state.but(loss=_first_loss(state, cause)), ()
         case wire.KillNow():
             return _kill_now(state, now)
-        case wire.Forward(signal=signal, to_group=to_group):
-            running = state.phase in (Phase.RUNNING, Phase.STOPPING)
-            return state, (ForwardSignal(signal=signal, to_group=to_group),) if running else ()
+        case wire.Forward():
+            if state.phase is Phase.STARTING:
+                # The race: before the command is executed its process is still ours, and would ignore the signal.
+                return state.but(forwards=(*state.forwards, message)), ()
+            return state, (_forward(message),) if state.phase in (Phase.RUNNING, Phase.STOPPING) else ()
         case wire.Dismiss():
             dismissed = state.but(supervisor=Supervisor.DISMISSED_US)
             # Nobody should dismiss the guard of a running command.  If it happens, that is a supervisor that is gone.
             return _stop(dismissed, Cause.SUPERVISOR_GONE, now) if state.phase in COMMAND_EXISTS else (dismissed, ())
         case _:
             raise wire.MalformedMessageError(f"the supervisor does not say {type(message).__name__}")
+
+
+def _forward(message: wire.Forward) -> ForwardSignal:
+    return ForwardSignal(signal=message.signal, to_group=message.to_group)
 
 
 def _notice(state: State, event: Event, now: Instant) -> Outcome:
@@ -136,9 +142,11 @@ def _notice(state: State, event: Event, now: Instant) -> Outcome:
             told = Report(message=wire.Started(pid=pid))
             if state.phase is not Phase.STARTING:
                 return state, (told,)
+            held = tuple(_forward(message) for message in state.forwards)
+            state = state.but(forwards=())
             if state.cause is not None:  # asked to stop while it started
-                return state.but(phase=Phase.STOPPING), (told, SendStopSignal())
-            return state.but(phase=Phase.RUNNING), (told,)
+                return state.but(phase=Phase.STOPPING), (told, *held, SendStopSignal())
+            return state.but(phase=Phase.RUNNING), (told, *held)
         case NotExecuted(refusal=refusal):
             if state.phase is not Phase.STARTING:
                 # Stopping was told, so its end is told too; whether it would have executed no longer matters.
