@@ -228,7 +228,7 @@ class Guard:
 
     def _take(self, messages: list[wire.Message]) -> None:
         if messages:
-            self._watch.heard()
+            self._watch.heard(is_beat=any(isinstance(message, wire.Beat) for message in messages))
         for message in termination.under_latest_lease(messages):
             # The race: whoever asked for the start may have died since, and nobody would renew what it begins.
             if isinstance(message, wire.Start) and self._watch.is_dead():
