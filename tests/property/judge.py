@@ -10,7 +10,7 @@ from zkleader.core.events import Answer, Applied
 from zkleader.core.lease import Instant, Timing
 
 if TYPE_CHECKING:
-    from model_guard import Command
+    from model_command import Command
 
 MOST_TICKS = 60
 """Wake-ups by nothing but a timer that a process may need in a second; a busy loop has a thousand."""

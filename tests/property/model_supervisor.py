@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Callable
 
 from model_client import Client
-from model_guard import Guard, Surroundings
+from model_command import Surroundings
+from model_guard import Guard
 
 from zkleader.core import candidacy, wire
 from zkleader.core.actions import (

@@ -7,9 +7,10 @@ another ends, or a second blow to the same host; so each fault is placed by the 
 import os
 from dataclasses import replace
 
+from faults import Fault, Kind, Target
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from simulation import Fault, Kind, Scenario, Target
+from simulation import Scenario
 
 from zkleader.core.lease import Timing
 

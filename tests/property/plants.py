@@ -1,0 +1,118 @@
+"""Faults to plant in the core, one for each rule that carries the safety argument: each undoes one of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from faults import ELECTION
+
+from zkleader.core import actions, campaign, records, tenure, termination
+from zkleader.core.actions import End, Outcome
+from zkleader.core.chain import Attempt, Chain, Verdict
+from zkleader.core.events import CommandStopping, Content, Refusal, Refused
+from zkleader.core.lease import Instant
+from zkleader.core.records import Stat
+from zkleader.core.turn import Flight, Purpose, Turn
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def claims_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign, "claimable_in", lambda _state, _now: 0.0)
+
+
+def sight_outlives_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    observe = campaign.observe
+
+    def observe_once(turn: Turn, content: Content) -> Any:
+        before = turn.state.memory.sight
+        seen = observe(turn, content)
+        if before is not None and turn.state.memory.sight is not None:
+            turn.remember(sight=turn.state.memory.sight.but(since=before.since))
+        return seen
+
+    monkeypatch.setattr(campaign, "observe", observe_once)
+
+
+def dates_renewals_from_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    confirm = Chain.confirm
+
+    def confirm_late(self: Chain, attempt: Attempt, stat: Stat, now: Instant) -> tuple[Chain, Verdict]:
+        return confirm(self, attempt.but(sent=now), stat, now)
+
+    monkeypatch.setattr(Chain, "confirm", confirm_late)
+
+
+def revives_lapsed_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Chain, "has_lapsed", lambda _self, _now: False)
+
+
+def releases_before_the_command_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_stopping = tenure.on_stopping
+
+    def stopping_is_gone(turn: Turn, event: CommandStopping) -> None:
+        on_stopping(turn, event)
+        tenure._end_tenure(turn, Outcome(end=End.COMMAND_ENDED, reason=event.cause.value))
+
+    monkeypatch.setattr(tenure, "on_stopping", stopping_is_gone)
+
+
+def creates_missing_records_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    new_record = records.new_record
+    monkeypatch.setattr(records, "new_record", lambda *, released: new_record(released=released or True))
+
+
+def takes_the_token_from_the_creation(monkeypatch: pytest.MonkeyPatch) -> None:
+    confirm = Chain.confirm
+
+    def confirm_creation(self: Chain, attempt: Attempt, stat: Stat, now: Instant) -> tuple[Chain, Verdict]:
+        return confirm(self, attempt, stat._replace(mzxid=stat.czxid), now)
+
+    monkeypatch.setattr(Chain, "confirm", confirm_creation)
+
+
+def takes_the_token_from_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    confirm = Chain.confirm
+
+    def confirm_version(self: Chain, attempt: Attempt, stat: Stat, now: Instant) -> tuple[Chain, Verdict]:
+        return confirm(self, attempt, stat._replace(mzxid=stat.version), now)
+
+    monkeypatch.setattr(Chain, "confirm", confirm_version)
+
+
+def claims_without_its_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check_what_is_always_there(path: str) -> actions.Check:
+        assert path
+        return actions.Check(path=ELECTION)
+
+    monkeypatch.setattr(campaign, "Check", check_what_is_always_there)
+
+
+def guard_without_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(termination, "_stop_limit", lambda state: termination.Limit(state.lease_start, 1e9))
+    monkeypatch.setattr(
+        termination, "_kill_in", lambda state, now: 1e9 if state.kill_limit is None else state.kill_limit.left(now)
+    )
+
+
+def believes_bad_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_refused = tenure._on_refused
+
+    def lose_at_once(turn: Turn, flight: Flight, answer: Refused) -> None:
+        if answer.refusal is Refusal.BAD_VERSION:
+            tenure.lose(turn, "record_replaced")
+        else:
+            on_refused(turn, flight, answer)
+
+    monkeypatch.setattr(tenure, "_on_refused", lose_at_once)
+
+
+def takes_a_lost_answer_for_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_unanswered = tenure.on_unanswered
+
+    def lose_at_once(turn: Turn, purpose: Purpose) -> None:
+        on_unanswered(turn, purpose)
+        if purpose is Purpose.WRITE:
+            tenure.lose(turn, "unanswered")
+
+    monkeypatch.setattr(tenure, "on_unanswered", lose_at_once)
