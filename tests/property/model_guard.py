@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 LONGEST_POLL = 0.25
 """As in the guard's loop."""
+SILENCE_DOUBT = 0.25
+ABSENT_AFTER_INTERVALS = 2
+"""As in the guard's watch."""
 
 
 class Guard:
@@ -31,6 +34,8 @@ class Guard:
         self._noticed: deque[termination.Event] = deque()
         self._wakes_at: float | None = None
         self._gone_told = False
+        self._heard_at = around.clocks.now().monotonic
+        self._doubted_at: float | None = None
         self._release: Release | None = None
 
     def hear(self, message: wire.Message) -> None:
@@ -87,29 +92,49 @@ class Guard:
                 gone.append(event)
             else:
                 self._handle(event)
+        if self._heard:
+            self._heard_at, self._doubted_at = self._around.clocks.now().monotonic, None
         while self._heard:
             self._handle(self._heard.popleft())
         self._watch_supervisor()
         self._handle(termination.Tick())
         for event in gone:
             self._handle(event)
-        due = termination.due_in(self.state, self._around.clocks.now())
-        seconds = LONGEST_POLL if due is None else min(LONGEST_POLL, due + 0.001)
-        if self.alive and (self.state.phase is not Phase.IDLE or due is not None):
-            self.wake(self._around.clocks.true_seconds(seconds))
+        if self.alive:
+            self.wake(self._around.clocks.true_seconds(self._seconds_to_wait() + 0.001))
+
+    def _seconds_to_wait(self) -> float:
+        now, silence = self._around.clocks.now(), self._around.timing.supervisor_silence
+        waits = [max(SILENCE_DOUBT, silence - (now.monotonic - self._heard_at))]
+        if (due := termination.due_in(self.state, now)) is not None:
+            waits.append(due)
+        if self.state.phase is not Phase.IDLE:
+            waits.append(LONGEST_POLL)
+        return min(waits)
 
     def _watch_supervisor(self) -> None:
         supervisor, timing = self._supervisor, self._around.timing
         if supervisor.guard is not self and supervisor.alive:
             return  # dismissed
+        now = self._around.clocks.now().monotonic
         if not supervisor.alive:
             if not self._gone_told:
                 self._gone_told = True
                 self._handle(termination.SupervisorGone())
-        elif supervisor.stuck_for() > timing.supervisor_silence + LONGEST_POLL:
+        elif self._is_silent(now) and not supervisor.frozen:
             self._handle(termination.SupervisorSilent())
-        elif self.state.phase is Phase.GONE and (supervisor.frozen or supervisor.stuck_for() > timing.lease / 5):
+        elif self.state.phase is Phase.GONE and (
+            supervisor.frozen or now - self._heard_at > ABSENT_AFTER_INTERVALS * timing.renewal_interval
+        ):
             self._handle(termination.SupervisorAbsent())
+
+    def _is_silent(self, now: float) -> bool:
+        if now - self._heard_at <= self._around.timing.supervisor_silence:
+            return False
+        if self._doubted_at is None:
+            self._doubted_at = now
+            return False
+        return now - self._doubted_at >= SILENCE_DOUBT
 
     def _handle(self, event: termination.Event) -> None:
         before = self.state

@@ -20,6 +20,7 @@ from zkleader.core.actions import (
     StopCommand,
     Tell,
 )
+from zkleader.core.beats import Beats
 from zkleader.core.events import (
     CommandFailed,
     CommandGone,
@@ -64,8 +65,11 @@ class Supervisor:
         self._ended = ended
         self._stuck_at: float | None = None
         self._blocked_until = 0.0
-        self._started = False
+        self._beats = Beats(timing=around.timing)
+        self._asked_at = 0.0
+        """CLOCK_MONOTONIC before the last look for news."""
         self._failed = False
+        """The guard was ended by us."""
         self._lease_start: Instant | None = None
         self._inbox: deque[tuple[Client, Event]] = deque()
         self._heard: deque[wire.Message] = deque()
@@ -81,7 +85,7 @@ class Supervisor:
         self._outcome = None
         guid = self._guids()
         self.note(f"begins candidacy {guid}")
-        self._tell_guard(wire.Candidacy(guid=guid))
+        self.guard.hear(wire.Candidacy(guid=guid))
         self.state = candidacy.begin(rules, guid, memory, around.clocks.now())
 
         def deliver(event: Event) -> None:
@@ -177,37 +181,41 @@ class Supervisor:
         self._wakes_at = None
         if not self.is_awake() or self._stuck_at is not None:
             return
-        if self._around.timeline.now < self._blocked_until:
-            self.wake(self._blocked_until - self._around.timeline.now)
+        if self._is_blocked():
+            self._sleep()
             return
         if by_timer:
             self._around.judge.ticked(self._around.host)
         guard_first = self._around.timeline.chance(0.5)
         if guard_first:
-            self._hear_guard()
-        while self._inbox:
+            self._watch_guard()
+        while self._inbox and not self._is_blocked():
             client, event = self._inbox.popleft()
             if client is self.client:
                 self._step(event)
         if not guard_first:
-            self._hear_guard()
-        self._judge_guard()
-        self._step(Tick())
+            self._watch_guard()
+        if not self._is_blocked():
+            self._step(Tick())
         if self._outcome is not None:
             self._finished(self._outcome)
         if self.alive:
             self._sleep()
 
+    def _is_blocked(self) -> bool:
+        return self._around.timeline.now < self._blocked_until
+
     def _sleep(self) -> None:
-        now, timing = self._around.clocks.now(), self._around.timing
-        seconds = timing.renewal_interval
-        held = self.state.chain.held
-        if self._started and held is not None and now.held_since(held.lease_start) >= timing.stop_after:
-            seconds = timing.kill_allowance / 8
-        due = candidacy.next_step_in(self.state, now)
-        by_timer = due is not None and due < seconds
-        seconds = due if by_timer and due is not None else seconds
-        self.wake(self._around.clocks.true_seconds(seconds + 0.001), by_timer=by_timer)
+        now = self._around.clocks.now()
+        self._asked_at = now.monotonic
+        if self._is_blocked():
+            self.wake(self._blocked_until - self._around.timeline.now)
+            return
+        left = [] if self._failed else [self._beats.due_in(now, self._lease_confirmed)]
+        if (step_in := candidacy.next_step_in(self.state, now)) is not None:
+            left.append(step_in)
+        if left:
+            self.wake(self._around.clocks.true_seconds(max(0.0, min(left)) + 0.001), by_timer=True)
 
     def _step(self, event: Event) -> None:
         if self._outcome is not None:
@@ -230,7 +238,7 @@ class Supervisor:
             case Finish(outcome=outcome):
                 self._outcome = outcome
             case StartCommand(lease_start=lease_start, token=token):
-                self._started = True
+                self._beats = self._beats.but(has_command=True)
                 self._lease_start = lease_start
                 self._tell_guard(wire.Start(lease_start=lease_start, environment={"ZKLEADER_TOKEN": str(token)}))
             case ExtendLease(lease_start=lease_start):
@@ -247,48 +255,65 @@ class Supervisor:
         self.note(f"finished: {outcome.end.value} {outcome.reason}")
         self.client.close()
         again = outcome.end is End.CANDIDACY_LOST or (outcome.end is End.LOST and self._rejoins)
-        if self._started or not again:
+        if self._beats.has_command or not again:
             self.guard.hear(wire.Dismiss())
         if not again:
             self._end()
             self._ended(self, outcome)
             return
         self._blocked_until = self._around.timeline.now + self._around.timeline.between(0.0, 0.05)
-        if self._started:
+        if self._beats.has_command:
             self._replace_guard()
         self._begin(self.state.memory)
 
     def _replace_guard(self) -> None:
-        self._started = self._failed = False
+        self._beats = Beats(timing=self._around.timing)
+        self._failed = False
         self._heard.clear()
         self.guard = Guard(self._around, self)
         self._guards(self.guard)
 
     # ---- the guard
 
-    def _tell_guard(self, message: wire.Message) -> None:
-        self.guard.hear(message)
+    @property
+    def _lease_confirmed(self) -> Instant | None:
+        held = self.state.chain.held
+        return held.lease_start if held is not None else None
 
-    def _hear_guard(self) -> None:
-        while self._heard and self._outcome is None:
+    def _tell_guard(self, message: wire.Message) -> None:
+        if self.guard.alive:
+            self.guard.hear(message)
+        else:
+            self._guard_failed("guard_died")
+
+    def _watch_guard(self) -> None:
+        if self._failed or self._is_blocked():
+            return
+        if self._heard:
+            self._beats = self._beats.heard()
+        elif not self.guard.alive:
+            self._guard_failed("guard_died")
+            return
+        while self._heard:
             event = _event(self._heard.popleft())
             if event is not None:
                 self._step(event)
+        now = self._around.clocks.now()
+        if self._beats.due_in(now, self._lease_confirmed) <= 0:
+            self._beats = self._beats.sent(now)
+            self._tell_guard(wire.Beat(number=self._beats.count))
+        if self._beats.is_silent(self._asked_at, now, self._lease_confirmed):
+            self._guard_failed("guard_silent")
 
-    def _judge_guard(self) -> None:
-        around, guard, now = self._around, self.guard, self._around.clocks.now()
-        if self._failed or self._outcome is not None:
-            return
-        silent = 0.0 if guard.frozen_at is None else around.timeline.now - guard.frozen_at
-        held, timing = self.state.chain.held, around.timing
-        is_killing_time = self._started and held is not None and now.held_since(held.lease_start) >= timing.kill_after
-        if guard.alive and silent < (timing.kill_allowance / 4 if is_killing_time else timing.guard_silence):
+    def _guard_failed(self, reason: str) -> None:
+        if self._outcome is not None or self._failed:
             return
         self._failed = True
-        guard.kill()
-        took = around.timeline.between(0.0, 0.1)
-        self._blocked_until = around.timeline.now + took  # end_everything waits for the proof
-        self._inbox.append((self.client, GuardFailed(reason="guard_died", proven=True)))
+        self.note(reason)
+        self.guard.kill()
+        # What waits for the proof takes its time, and then this is the first that is taken.
+        self._blocked_until = self._around.timeline.now + self._around.timeline.between(0.0, 0.1)
+        self._inbox.appendleft((self.client, GuardFailed(reason=reason, proven=True)))
 
 
 def _event(message: wire.Message) -> Event | None:

@@ -8,6 +8,7 @@ from faults import ELECTION
 
 from zkleader.core import actions, campaign, records, tenure, termination
 from zkleader.core.actions import End, Outcome
+from zkleader.core.beats import Beats
 from zkleader.core.chain import Attempt, Chain, Verdict
 from zkleader.core.events import CommandStopping, Content, Refusal, Refused
 from zkleader.core.lease import Instant
@@ -116,3 +117,11 @@ def takes_a_lost_answer_for_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
             tenure.lose(turn, "unanswered")
 
     monkeypatch.setattr(tenure, "on_unanswered", lose_at_once)
+
+
+def beats_at_its_leisure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def due_in(self: Beats, now: Instant, _lease_start: Instant | None) -> float:
+        since = now.monotonic - self.sent_at if self.sent_at is not None else self.timing.renewal_interval
+        return self.timing.renewal_interval - since
+
+    monkeypatch.setattr(Beats, "due_in", due_in)

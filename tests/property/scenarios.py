@@ -35,11 +35,13 @@ TIMINGS = (
     Timing(lease=4.0, grace=1.0, stop_timeout=2.0),
     Timing(lease=10.0, grace=3.0, stop_timeout=5.0),
     Timing(lease=2.0, grace=0.4, stop_timeout=1.0),
+    # No grace: nothing but a beat wakes the supervisor between the stop signal's instant and SIGKILL's.
+    Timing(lease=20.0, grace=0.0, stop_timeout=10.0),
 )
 RATES = (0.0, -0.005, 0.005, -0.002, 0.003)
 SLEWS = (0.0, -0.08, 0.08)
 SESSIONS = (1.0, 0.5, 0.25)
-GAPS = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5)
+GAPS = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 0.85, 1.0, 1.5)
 """Leases from the start or the end of one fault to the start of the next."""
 LASTING = (0.05, 0.1, 0.3, 0.5, 0.6, 0.9, 1.0, 1.1, 1.5, 2.5)
 ROLES = (Target.SAME,) * 5 + (Target.LEADER,) * 5 + (Target.STANDBY,) * 3 + tuple(Target)

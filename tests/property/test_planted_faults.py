@@ -98,6 +98,18 @@ PLANTS: dict[str, tuple[plants.Plant, st.SearchStrategy[Scenario], str]] = {
         scenarios(fault(Kind.FREEZE, Kind.STICK, Kind.PARTITION, targets=_LEADER, lasting=(0.9, 1.5, 2.5))),
         "two commands act|too long",
     ),
+    "beats at its leisure": (
+        plants.beats_at_its_leisure,
+        # A leader that nobody renews, whose guard freezes after its last answer and shortly before SIGKILL is due.
+        scenarios(
+            fault(Kind.PARTITION, targets=_LEADER, lasting=(1.5,), spices=(0,), gaps=(0.5,))
+            | fault(Kind.FREEZE_GUARD, targets=(Target.SAME,), lasting=(0.5,), gaps=(0.8, 0.83, 0.86, 0.89)),
+            timings=(Timing(lease=20.0, grace=0.0, stop_timeout=10.0),),
+            least=2,
+            most=3,
+        ),
+        "two commands act|too long",
+    ),
     "believes BadVersion": (
         plants.believes_bad_version,
         scenarios(fault(Kind.TOUCH_RECORD, Kind.AMBUSH, targets=_LEADER, lasting=(0.1,), gaps=(1.0,)), sessions=(1.0,)),
