@@ -5,6 +5,7 @@ from enum import Enum
 
 import model_tree
 from judge import Judge
+from model_client import Lane
 from model_command import Command, Surroundings
 from model_ensemble import Ensemble, Way
 from model_supervisor import Supervisor
@@ -23,6 +24,8 @@ class Kind(Enum):
     PARTITION = "partition"
     RESET = "reset"
     SLOW = "slow"
+    LATE_HAND_OVER = "late_hand_over"
+    """A thread of kazoo's gets no processor."""
     LAG = "lag"
     CUT_OFF = "cut_off"
     QUORUM_LOSS = "quorum_loss"
@@ -135,6 +138,11 @@ class Nemesis:
         longest = self._timing.lease * (0.01, 0.05, 0.1, 0.15)[spice // 3 % 4]
         self._ensemble.slow[host] = ((Way.BOTH, Way.UP, Way.DOWN)[spice % 3], longest)
         self._timeline.after(seconds, lambda: self._ensemble.slow.pop(host, None))
+
+    def _late_hand_over(self, supervisor: Supervisor, _host: int, seconds: float, spice: int) -> None:
+        client, late = supervisor.client, self._timing.lease * (0.005, 0.02, 0.05)[spice // 3 % 3]
+        client.late = dict.fromkeys(((Lane.ANSWERS,), (Lane.WATCHES,), tuple(Lane))[spice % 3], late)
+        self._timeline.after(seconds, client.late.clear)
 
     def _lag(self, _supervisor: Supervisor, _host: int, seconds: float, spice: int) -> None:
         server = self._ensemble.servers[spice % 3]

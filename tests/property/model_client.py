@@ -2,10 +2,12 @@
 
 It keeps what those promise: every request is answered, if only by ``Unanswered``; nothing is submitted without a
 connection.  And it is as disorderly as they are: what was under way is given up before or after the connection is told
-to be down, or even after the next one is up.
+to be down, or even after the next one is up; and answers, watches and the state of the connection are handed over by
+three threads, so that only what one of them brings comes in order.
 """
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Protocol
 
 from model_ensemble import Connection, Ensemble, Session, Way
@@ -24,6 +26,13 @@ class Gate(Protocol):
 
     def is_awake(self) -> bool:
         """Whether its threads run."""
+
+
+class Lane(Enum):
+    """A thread of kazoo's that hands over, in order."""
+
+    ANSWERS = "answers"
+    WATCHES = "watches"
 
 
 class Client:
@@ -48,6 +57,8 @@ class Client:
         self.ambush = ""
         """What befalls the next write: see `send`."""
         self.ambush_seconds = 0.0
+        self.late: dict[Lane, float] = {}
+        """By at most how many seconds a thread hands over late; usually it takes no time, or next to none."""
         self._timeline = timeline
         self._ensemble = ensemble
         self._gate = gate
@@ -56,6 +67,7 @@ class Client:
         self._connection: Connection | None = None
         self._pending: set[int] = set()
         self._next = timeline.random.randrange(len(ensemble.servers))
+        self._ready = dict.fromkeys(Lane, 0.0)
         self._over = False
         self._trying = False
         self._try_later(0.0)
@@ -129,7 +141,7 @@ class Client:
             if connection is self._connection and number in self._pending:
                 self._pending.discard(number)
                 self.zxid = max(self.zxid, zxid)
-                self._deliver(Answered(number=number, answer=answer))
+                self._hand_over(Lane.ANSWERS, Answered(number=number, answer=answer))
 
         self._gate.when_awake(happen)
 
@@ -139,13 +151,21 @@ class Client:
         def happen() -> None:
             if connection is self._connection:
                 self.zxid = max(self.zxid, zxid)
-                self._deliver(touched)
+                self._hand_over(Lane.WATCHES, touched)
 
         self._gate.when_awake(happen)
 
     def on_closed(self, connection: Connection) -> None:
         """Learn that the server hung up."""
         self._gate.when_awake(lambda: self._down() if connection is self._connection else None)
+
+    def _hand_over(self, lane: Lane, event: Event) -> None:
+        longest = self.late.get(lane, 0.002 if self._timeline.chance(0.25) else 0.0)
+        at = self._ready[lane] = max(self._ready[lane], self._timeline.now + self._timeline.between(0.0, longest))
+        if at <= self._timeline.now:
+            self._deliver(event)
+        else:
+            self._timeline.at(at, lambda: self._gate.when_awake(lambda: self._deliver(event)))
 
     # ---- connecting
 

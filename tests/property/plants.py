@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from faults import ELECTION
 
-from zkleader.core import actions, campaign, records, tenure, termination
+from zkleader.core import actions, campaign, candidacy, records, tenure, termination
 from zkleader.core.actions import End, Outcome
 from zkleader.core.beats import Beats
 from zkleader.core.chain import Attempt, Chain, Verdict
-from zkleader.core.events import CommandStopping, Content, Refusal, Refused
+from zkleader.core.events import CommandStopping, Content, Refusal, Refused, Touched
 from zkleader.core.lease import Instant
 from zkleader.core.records import Stat
 from zkleader.core.turn import Flight, Purpose, Turn
@@ -125,3 +125,14 @@ def beats_at_its_leisure(monkeypatch: pytest.MonkeyPatch) -> None:
         return self.timing.renewal_interval - since
 
     monkeypatch.setattr(Beats, "due_in", due_in)
+
+
+def deaf_to_watches_before_their_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_touched = candidacy._on_touched
+
+    def only_what_is_known_to_be_watched(turn: Turn, event: Touched) -> None:
+        ahead = turn.state.flights.get(Purpose.AHEAD)
+        if ahead is None or turn.state.watched is not None or event.path != getattr(ahead.request, "path", None):
+            on_touched(turn, event)
+
+    monkeypatch.setattr(candidacy, "_on_touched", only_what_is_known_to_be_watched)

@@ -71,6 +71,7 @@ def scenarios(
     draw: st.DrawFn,
     faults: st.SearchStrategy[Fault] | None = None,
     *,
+    script: tuple[st.SearchStrategy[Fault], ...] = (),
     timings: tuple[Timing, ...] = TIMINGS,
     sessions: tuple[float, ...] = SESSIONS,
     starts: tuple[float, ...] = (0.0, 0.5, 1.0),
@@ -78,12 +79,18 @@ def scenarios(
     most: int = 10,
     overlapping: bool = True,
 ) -> Scenario:
-    """Choose a scenario of so many faults; without overlapping, each begins after the end of the one before."""
+    """Choose a scenario of so many faults; without overlapping, each begins after the end of the one before.
+
+    With a script its faults happen in that order instead, each placed from the start of the one before.
+    """
     hosts = draw(st.integers(2, 4))
     placed: list[Fault] = []
     start = end = draw(st.sampled_from(starts))
     one = st.tuples(faults if faults is not None else fault(*KINDS), st.booleans())
-    for chosen, after_end in draw(st.lists(one, min_size=least, max_size=most)):
+    several = st.lists(one, min_size=least, max_size=most)
+    if script:
+        several = st.tuples(*(st.tuples(each, st.just(False)) for each in script)).map(list)
+    for chosen, after_end in draw(several):
         start = (end if after_end or not overlapping else start) + chosen.at
         end = start + chosen.lasts
         placed.append(replace(chosen, at=start))
@@ -114,6 +121,7 @@ RIDDEN_OUT = scenarios(
             gaps=_APART,
         ),
         fault(Kind.CUT_OFF, targets=(Target.LEADER,), lasting=(0.1, 0.2, 0.3), gaps=_APART),
+        fault(Kind.LATE_HAND_OVER, targets=(Target.LEADER,), gaps=_APART),
         fault(Kind.LAG, targets=(Target.LEADER,), spices=(0, 1, 2, 3, 4, 5), gaps=_APART),
         fault(
             Kind.RESET,

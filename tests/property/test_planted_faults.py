@@ -25,6 +25,7 @@ MOST_EXAMPLES = 400
 _WITHOUT_NEED = "without need"
 _AT_ONCE = (0.005, 0.02, 0.05)
 _LEADER = (Target.LEADER,)
+_STANDBY = (Target.STANDBY,)
 _AWAY = fault(Kind.PARTITION, targets=_LEADER, lasting=(1.5, 2.5), spices=(0,), gaps=_AT_ONCE)
 
 PLANTS: dict[str, tuple[plants.Plant, st.SearchStrategy[Scenario], str]] = {
@@ -102,13 +103,25 @@ PLANTS: dict[str, tuple[plants.Plant, st.SearchStrategy[Scenario], str]] = {
         plants.beats_at_its_leisure,
         # A leader that nobody renews, whose guard freezes after its last answer and shortly before SIGKILL is due.
         scenarios(
-            fault(Kind.PARTITION, targets=_LEADER, lasting=(1.5,), spices=(0,), gaps=(0.5,))
-            | fault(Kind.FREEZE_GUARD, targets=(Target.SAME,), lasting=(0.5,), gaps=(0.8, 0.83, 0.86, 0.89)),
+            script=(
+                fault(Kind.PARTITION, targets=_LEADER, lasting=(1.5,), spices=(0,), gaps=(0.5,)),
+                fault(Kind.FREEZE_GUARD, targets=(Target.SAME,), lasting=(0.5,), gaps=(0.8, 0.83, 0.86, 0.89)),
+            ),
             timings=(Timing(lease=20.0, grace=0.0, stop_timeout=10.0),),
-            least=2,
-            most=3,
         ),
         "two commands act|too long",
+    ),
+    "deaf to watches before their answers": (
+        plants.deaf_to_watches_before_their_answers,
+        # A standby that looks again who is ahead, at the moment when that one goes.
+        scenarios(
+            script=(
+                fault(Kind.LATE_HAND_OVER, targets=_STANDBY, lasting=(0.5,), spices=(0, 3, 6), gaps=(0.2,)),
+                fault(Kind.RESET, targets=_STANDBY, gaps=(0.0, 0.005)),
+                fault(Kind.DELETE_CANDIDATE, Kind.EXPIRE, targets=_LEADER, gaps=(0.005, 0.01, 0.02, 0.05)),
+            ),
+        ),
+        "nobody leads",
     ),
     "believes BadVersion": (
         plants.believes_bad_version,
