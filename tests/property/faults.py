@@ -34,6 +34,8 @@ class Kind(Enum):
     """The next write of the host meets with something."""
     DELETE_CANDIDATE = "delete_candidate"
     DELETE_RECORD = "delete_record"
+    REMAKE_RECORD = "remake_record"
+    """The host's next write meets a record that was deleted and made anew, and has the version that it expects."""
     DAMAGE_RECORD = "damage_record"
     TOUCH_RECORD = "touch_record"
     """Somebody writes the content that is there already."""
@@ -177,6 +179,9 @@ class Nemesis:
 
     def _delete_record(self, _supervisor: Supervisor, _host: int, _seconds: float, _spice: int) -> None:
         self._ensemble.commit(actions.Delete(path=RECORD))
+
+    def _remake_record(self, supervisor: Supervisor, _host: int, _seconds: float, _spice: int) -> None:
+        supervisor.client.ambush = "remake"
 
     def _damage_record(self, _supervisor: Supervisor, _host: int, _seconds: float, spice: int) -> None:
         self._write_record((b"\xff", b"{}", b"")[spice % 3])

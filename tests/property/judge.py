@@ -30,6 +30,10 @@ class Judge:
         self._election = election
         self._acting: list[Command] = []
         self._token = 0
+        self._unknown_until = 0.0
+        """Until then somebody may lead under a record that is gone: the one in its place was made unreleased."""
+        self._void: set[int] = set()
+        """Tokens of claims over that one.  ZooKeeper applies them, for it compares versions alone."""
         self._counts: dict[tuple[str, int, int], int] = {}
 
     @property
@@ -48,6 +52,8 @@ class Judge:
             raise Violation(f"two commands act: tokens {[one.token for one in self._acting]}")
         if command.token <= self._token:
             raise Violation(f"token {command.token} after {self._token}")
+        if command.token in self._void:
+            raise Violation(f"token {command.token} is a claim over a record that was made anew and not waited out")
         self._token = command.token
 
     def ends(self, command: "Command") -> None:
@@ -82,6 +88,7 @@ class Judge:
     ) -> None:
         """A claim is made by the first in the queue, and by nobody else."""
         path = f"{self._election}/{queue.RECORD_PREFIX}0"
+        self._judge_waiting(before.get(path), after.get(path))
         if not isinstance(request, actions.Multi) or not isinstance(answer, Applied) or path not in before:
             return
         old, new = (records.parse_lease_record(tree[path].data) for tree in (before, after))
@@ -92,6 +99,17 @@ class Judge:
         line = queue.in_order(model_tree.children(after, self._election))
         if not line or not line[0].startswith(queue.candidate_prefix(new.holder)):
             raise Violation(f"{new.holder} claimed, but the queue is {line}")
+
+    def _judge_waiting(self, old: model_tree.Znode | None, new: model_tree.Znode | None) -> None:
+        if new is None or new == old:
+            return
+        record = records.parse_lease_record(new.data)
+        if isinstance(record, records.LeaseRecord) and record.released:
+            self._unknown_until = 0.0
+        elif old is None or old.stat.czxid != new.stat.czxid:
+            self._unknown_until = self._timeline.now + 0.99 * self._timing.lease
+        elif self._timeline.now < self._unknown_until:
+            self._void.add(new.stat.mzxid)
 
     # ---- economy
 

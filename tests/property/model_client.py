@@ -13,7 +13,7 @@ from typing import Protocol
 from model_ensemble import Connection, Ensemble, Session, Way
 from virtual_time import Timeline
 
-from zkleader.core import actions
+from zkleader.core import actions, records
 from zkleader.core.events import Answer, Answered, Connected, Event, SessionLost, Suspended, Touched, Unanswered
 from zkleader.core.lease import Timing
 
@@ -89,19 +89,31 @@ class Client:
             return
         self._pending.add(number)
         ambush = ""
-        if self.ambush and isinstance(request, actions.Multi):
+        if self.ambush and isinstance(request, actions.Multi) and _written(request) is not None:
             ambush, self.ambush = self.ambush, ""
             self._timeline.note(f"host {self.host}", f"ambush: {ambush}")
         if ambush == "lose_request":
             self.drop(connection)
             return
-        if ambush == "delay":
+        if ambush == "remake":
+            self._remake(request)
+        elif ambush == "delay":
             connection.delay = self.ambush_seconds
         connection.request(number, request)
         if ambush == "mute":  # it is applied, and never answered
             connection.mute = True
         elif ambush == "reset":  # the connection breaks about when it is applied
             self._timeline.after(self._timeline.between(0.0, 0.02), lambda: self.drop(connection))
+
+    def _remake(self, request: actions.Multi) -> None:
+        """Let somebody delete what is about to be written and make it anew, up to the very version that is expected."""
+        write = _written(request)
+        assert write is not None
+        if write.path in self._ensemble.tree:
+            new = actions.Create(path=write.path, data=records.new_record(released=False))
+            touch = actions.SetData(path=write.path, data=new.data, version=actions.ANY_VERSION)
+            touches = (touch,) * write.version
+            self._ensemble.commit(actions.Multi(operations=(actions.Delete(path=write.path), new, *touches)))
 
     def drop(self, connection: Connection | None = None) -> None:
         """Hang up."""
@@ -212,6 +224,10 @@ class Client:
             wait = self._timing.connect_cap if accepted == "unreachable" else 0.002
             last = self._next % len(self._ensemble.servers) == 0
             self._try_later(wait + (self._timeline.between(0, self._timing.reconnect_delay) if last else 0.0))
+
+
+def _written(request: actions.Multi) -> actions.SetData | None:
+    return next((one for one in request.operations if isinstance(one, actions.SetData)), None)
 
 
 def _hang_up(connection: Connection) -> None:

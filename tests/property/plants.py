@@ -119,6 +119,19 @@ def takes_a_lost_answer_for_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tenure, "on_unanswered", lose_at_once)
 
 
+def looks_at_versions_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    confirm = Chain.confirm
+
+    def confirm_any(self: Chain, attempt: Attempt, stat: Stat, now: Instant) -> tuple[Chain, Verdict]:
+        return confirm(self, attempt.but(czxid=stat.czxid), stat, now)
+
+    monkeypatch.setattr(Chain, "confirm", confirm_any)
+
+
+def claims_again_what_it_claimed_by_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign, "_claimed_another_record", lambda turn: turn.want(Purpose.RECORD))
+
+
 def beats_at_its_leisure(monkeypatch: pytest.MonkeyPatch) -> None:
     def due_in(self: Beats, now: Instant, _lease_start: Instant | None) -> float:
         since = now.monotonic - self.sent_at if self.sent_at is not None else self.timing.renewal_interval

@@ -25,6 +25,9 @@ from zkleader.core import queue, records
 from zkleader.core.actions import Outcome
 from zkleader.core.lease import LONGEST_LEASE, Timing, margin_of
 
+UNREADABLE = (Kind.DELETE_RECORD, Kind.REMAKE_RECORD, Kind.DAMAGE_RECORD)
+"""After these the record is waited out as if somebody held it for the longest lease."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
@@ -96,7 +99,7 @@ class Simulation:
         expiry = self.ensemble.timeout + self.ensemble.tick
         # Twice: the first standby's session may be as dead as the leader's.
         patience = 2 * (expiry + timing.lease + timing.margin) + 3 * timing.renewal_interval + 2.0
-        if any(fault.kind in (Kind.DELETE_RECORD, Kind.DAMAGE_RECORD) for fault in self.scenario.faults):
+        if any(fault.kind in UNREADABLE for fault in self.scenario.faults):
             patience += LONGEST_LEASE + margin_of(LONGEST_LEASE)
         return patience * 1.01
 

@@ -28,6 +28,13 @@ _LEADER = (Target.LEADER,)
 _STANDBY = (Target.STANDBY,)
 _AWAY = fault(Kind.PARTITION, targets=_LEADER, lasting=(1.5, 2.5), spices=(0,), gaps=_AT_ONCE)
 
+_REMADE = scenarios(script=(fault(Kind.REMAKE_RECORD, gaps=(0.0, 0.001, 0.1)),), starts=(0.0,)) | scenarios(
+    script=(
+        fault(Kind.REMAKE_RECORD, targets=_STANDBY, gaps=(0.5,)),
+        fault(Kind.DELETE_CANDIDATE, Kind.LEAVE, targets=_LEADER, gaps=(0.05,)),
+    )
+)
+
 PLANTS: dict[str, tuple[plants.Plant, st.SearchStrategy[Scenario], str]] = {
     "claims without waiting": (plants.claims_without_waiting, scenarios(), "two commands act"),
     "sight outlives its version": (plants.sight_outlives_its_version, scenarios(), "two commands act"),
@@ -123,6 +130,8 @@ PLANTS: dict[str, tuple[plants.Plant, st.SearchStrategy[Scenario], str]] = {
         ),
         "nobody leads",
     ),
+    "looks at versions only": (plants.looks_at_versions_only, _REMADE, "made anew"),
+    "claims again what it claimed by mistake": (plants.claims_again_what_it_claimed_by_mistake, _REMADE, "made anew"),
     "believes BadVersion": (
         plants.believes_bad_version,
         scenarios(fault(Kind.TOUCH_RECORD, Kind.AMBUSH, targets=_LEADER, lasting=(0.1,), gaps=(1.0,)), sessions=(1.0,)),
