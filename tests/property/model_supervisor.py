@@ -6,6 +6,7 @@ from collections.abc import Callable
 from model_client import Client
 from model_command import Surroundings
 from model_guard import Guard
+from virtual_time import Violation
 
 from zkleader.core import candidacy, wire
 from zkleader.core.actions import (
@@ -32,9 +33,18 @@ from zkleader.core.events import (
     LeaveAsked,
     Tick,
 )
-from zkleader.core.lease import Instant
+from zkleader.core.lease import Instant, Timing
 from zkleader.core.records import Identity
 from zkleader.core.turn import Memory, Rules
+
+
+def _leaves_within(timing: Timing) -> float:
+    """Return the seconds after which a supervisor that was asked to end must have done so.
+
+    The command's stopping or the silence of its guard, then a release that nobody answers, and what a host's clocks and
+    haste add.
+    """
+    return max(timing.stop_timeout + timing.kill_allowance, timing.guard_silence) + timing.lease * 1.1 + 2.0
 
 
 class Supervisor:
@@ -71,7 +81,10 @@ class Supervisor:
         self._failed = False
         """The guard was ended by us."""
         self._lease_start: Instant | None = None
-        self._inbox: deque[tuple[Client, Event]] = deque()
+        self._asked_since: float | None = None
+        """Since when it has been asked to end, and able to."""
+        self._asked_taken = False
+        self._inbox: deque[tuple[Client | None, Event]] = deque()
         self._heard: deque[wire.Message] = deque()
         self._deferred: list[Callable[[], None]] = []
         self._wakes_at: float | None = None
@@ -80,6 +93,8 @@ class Supervisor:
 
     def _begin(self, memory: Memory) -> None:
         around = self._around
+        if self._asked_taken:
+            raise Violation(f"host {around.host} was asked to leave, and begins another candidacy")
         identity = Identity(id=f"host-{around.host}", host="h", pid=1, command="c", version="0")
         rules = Rules(election=around.election, identity=identity, timing=around.timing, connect_timeout=15.0)
         self._outcome = None
@@ -107,6 +122,7 @@ class Supervisor:
         if not self.frozen or not self.alive:
             return
         self.frozen = False
+        self._continued()
         deferred, self._deferred = self._deferred, []
         for happen in deferred:
             happen()
@@ -119,7 +135,12 @@ class Supervisor:
     def unstick(self) -> None:
         """Let it go on."""
         self._stuck_at = None
+        self._continued()
         self.wake()
+
+    def _continued(self) -> None:
+        if self._asked_since is not None:
+            self._count_patience()
 
     def stuck_for(self) -> float:
         """Return for how long the main loop has hung; a stopped one is not stuck."""
@@ -135,8 +156,19 @@ class Supervisor:
 
     def leave(self) -> None:
         """Be asked to end."""
-        self._inbox.append((self.client, LeaveAsked(signal=15)))
+        self._inbox.append((None, LeaveAsked(signal=15)))
+        if self._asked_since is None:
+            self._count_patience()
         self.wake()
+
+    def _count_patience(self) -> None:
+        self._asked_since = self._around.timeline.now
+        self._around.timeline.after(_leaves_within(self._around.timing), self._judge_leaving)
+
+    def _judge_leaving(self) -> None:
+        able = self.is_awake() and self._stuck_at is None and self._asked_since is not None
+        if able and self._around.timeline.now >= self._asked_since + _leaves_within(self._around.timing):
+            raise Violation(f"host {self._around.host} was asked to leave, and is still there: {self.state.phase}")
 
     def _end(self) -> None:
         self.alive = False
@@ -189,9 +221,13 @@ class Supervisor:
         guard_first = self._around.timeline.chance(0.5)
         if guard_first:
             self._watch_guard()
-        while self._inbox and not self._is_blocked():
+        # What comes after the end of a candidacy in one batch is left to the next: a request to end among it counts.
+        while self._inbox and self._outcome is None and not self._is_blocked():
             client, event = self._inbox.popleft()
-            if client is self.client:
+            if client is None:
+                self._asked_taken = True
+                self._step(event)
+            elif client is self.client:
                 self._step(event)
         if not guard_first:
             self._watch_guard()
@@ -254,7 +290,8 @@ class Supervisor:
     def _finished(self, outcome: Outcome) -> None:
         self.note(f"finished: {outcome.end.value} {outcome.reason}")
         self.client.close()
-        again = outcome.end is End.CANDIDACY_LOST or (outcome.end is End.LOST and self._rejoins)
+        rejoins = outcome.end is End.LOST and self._rejoins and not self.state.asked_by
+        again = rejoins or outcome.end is End.CANDIDACY_LOST
         if self._beats.has_command or not again:
             self.guard.hear(wire.Dismiss())
         if not again:

@@ -149,3 +149,14 @@ def deaf_to_watches_before_their_answers(monkeypatch: pytest.MonkeyPatch) -> Non
             on_touched(turn, event)
 
     monkeypatch.setattr(candidacy, "_on_touched", only_what_is_known_to_be_watched)
+
+
+def forgets_that_it_was_asked_to_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    finish = Turn.finish
+
+    def finish_unasked(self: Turn) -> None:
+        asked_by, self.state.asked_by = self.state.asked_by, 0
+        finish(self)
+        self.state.asked_by = asked_by
+
+    monkeypatch.setattr(Turn, "finish", finish_unasked)

@@ -13,7 +13,7 @@ from faults import Kind, Target
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
-from scenarios import RIDDEN_OUT, TIMINGS, fault, scenarios
+from scenarios import LONG, RIDDEN_OUT, TIMINGS, fault, scenarios
 from simulation import Scenario, Simulation
 from virtual_time import Violation
 
@@ -132,6 +132,23 @@ PLANTS: dict[str, tuple[plants.Plant, st.SearchStrategy[Scenario], str]] = {
     ),
     "looks at versions only": (plants.looks_at_versions_only, _REMADE, "made anew"),
     "claims again what it claimed by mistake": (plants.claims_again_what_it_claimed_by_mistake, _REMADE, "made anew"),
+    "forgets that it was asked to leave": (
+        plants.forgets_that_it_was_asked_to_leave,
+        # Asked on the way out of a candidacy that is gone, while its claim is still in doubt: a fifth of a lease later
+        # the connection is dropped, and after it has found its candidate gone it has yet to see the record.
+        scenarios(
+            script=(
+                fault(Kind.AMBUSH, targets=(Target.FIRST, Target.SECOND), spices=(0,), gaps=(0.0,)),
+                fault(Kind.LATE_HAND_OVER, targets=(Target.SAME,), lasting=(1.5,), spices=(6,), gaps=(0.01,)),
+                fault(Kind.DELETE_CANDIDATE, targets=(Target.SAME,), gaps=(0.02,)),
+                fault(Kind.LEAVE, targets=(Target.SAME,), spices=(1,), gaps=(0.2, 0.22, 0.24, 0.26)),
+            ),
+            timings=(LONG,),
+            sessions=(1.0,),
+            starts=(0.0,),
+        ),
+        "asked to leave",
+    ),
     "believes BadVersion": (
         plants.believes_bad_version,
         scenarios(fault(Kind.TOUCH_RECORD, Kind.AMBUSH, targets=_LEADER, lasting=(0.1,), gaps=(1.0,)), sessions=(1.0,)),
