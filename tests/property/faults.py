@@ -46,6 +46,8 @@ class Kind(Enum):
     KILL_BOTH = "kill_both"
     FREEZE_GUARD = "freeze_guard"
     COMMAND_ENDS = "command_ends"
+    HANG_COMMAND = "hang_command"
+    """The command enters an uninterruptible sleep, for ever."""
     LEFTOVERS = "leftovers"
     """The command's first process ends and leaves something behind."""
     LEAVE = "leave"
@@ -226,6 +228,10 @@ class Nemesis:
     def _command_ends(self, supervisor: Supervisor, _host: int, _seconds: float, spice: int) -> None:
         if (command := self._command(supervisor)) is not None:
             command.end(status=256 * (spice % 2))
+
+    def _hang_command(self, supervisor: Supervisor, _host: int, _seconds: float, _spice: int) -> None:
+        if (command := self._command(supervisor)) is not None:
+            command.hang()
 
     def _leftovers(self, supervisor: Supervisor, _host: int, _seconds: float, _spice: int) -> None:
         if (command := self._command(supervisor)) is not None:

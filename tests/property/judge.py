@@ -38,8 +38,8 @@ class Judge:
 
     @property
     def acting(self) -> "tuple[Command, ...]":
-        """The commands that act now: one at the most."""
-        return tuple(self._acting)
+        """The commands that act now under a lease: one at the most."""
+        return tuple(command for command in self._acting if not command.is_out_of_reach())
 
     # ---- the promise
 
@@ -48,8 +48,8 @@ class Judge:
         self.tenures += 1
         self._timeline.note("judge", f"command begins, token {command.token}")
         self._acting.append(command)
-        if len(self._acting) > 1:
-            raise Violation(f"two commands act: tokens {[one.token for one in self._acting]}")
+        if len(self.acting) > 1:
+            raise Violation(f"two commands act: tokens {[one.token for one in self.acting]}")
         if command.token <= self._token:
             raise Violation(f"token {command.token} after {self._token}")
         if command.token in self._void:

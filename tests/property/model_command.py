@@ -45,6 +45,8 @@ class Command:
         self.token = token
         self.guard = guard
         self.acts = False
+        self.hangs = False
+        """In the kernel's hands for ever: SIGKILL does nothing to it."""
         self._around = around
         self._lease_start = lease_start
         self._stubborn = around.timeline.chance(0.5)
@@ -75,9 +77,18 @@ class Command:
             self._first_reaped = True
             self.guard.notice(termination.FirstReaped(wait_status=0, alone=False))
 
+    def hang(self) -> None:
+        """Never end."""
+        self.hangs = True
+        self._around.timeline.note(f"host {self._around.host}", "the command hangs for ever")
+
+    def is_out_of_reach(self) -> bool:
+        """Whether it hangs beyond the end of its lease: for such a host the promise does not hold."""
+        return self.hangs and self.lateness() > 0
+
     def end(self, *, status: int = 0) -> None:
         """Be gone, all of it."""
-        if self._over:
+        if self._over or self.hangs:
             return
         self._over = True
         if self.acts:

@@ -55,6 +55,10 @@ class Guard:
             self._wakes_at = at
             self._around.timeline.at(at, lambda: self._run(at))
 
+    def command_hangs(self) -> bool:
+        """Whether it has a command that never goes."""
+        return self.command is not None and self.command.hangs
+
     def kill(self) -> None:
         """Be killed: PDEATHSIG takes the command with it."""
         if not self.alive:

@@ -8,7 +8,7 @@ from model_command import Surroundings
 from model_guard import Guard
 from virtual_time import Violation
 
-from zkleader.core import candidacy, wire
+from zkleader.core import candidacy, tenure, wire
 from zkleader.core.actions import (
     Action,
     DropConnection,
@@ -35,7 +35,11 @@ from zkleader.core.events import (
 )
 from zkleader.core.lease import Instant, Timing
 from zkleader.core.records import Identity
-from zkleader.core.turn import Memory, Rules
+from zkleader.core.turn import Memory, Phase, Rules
+
+FAREWELL = 2.0
+PROOF_PATIENCE = 5.0
+"""As in ``zkleader.custody``."""
 
 
 def _leaves_within(timing: Timing) -> float:
@@ -142,6 +146,10 @@ class Supervisor:
         if self._asked_since is not None:
             self._count_patience()
 
+    def command_hangs(self) -> bool:
+        """Whether its command never goes."""
+        return self.guard.command_hangs()
+
     def stuck_for(self) -> float:
         """Return for how long the main loop has hung; a stopped one is not stuck."""
         return 0.0 if self._stuck_at is None or self.frozen else self._around.timeline.now - self._stuck_at
@@ -166,6 +174,8 @@ class Supervisor:
         self._around.timeline.after(_leaves_within(self._around.timing), self._judge_leaving)
 
     def _judge_leaving(self) -> None:
+        if self.command_hangs():
+            return  # asked while the lease is healthy, it rightly goes on renewing
         able = self.is_awake() and self._stuck_at is None and self._asked_since is not None
         if able and self._around.timeline.now >= self._asked_since + _leaves_within(self._around.timing):
             raise Violation(f"host {self._around.host} was asked to leave, and is still there: {self.state.phase}")
@@ -236,7 +246,15 @@ class Supervisor:
         if self._outcome is not None:
             self._finished(self._outcome)
         if self.alive:
+            self._judge_hanging()
             self._sleep()
+
+    def _judge_hanging(self) -> None:
+        """A lease that is over is not held on to because something of the command may still be there."""
+        if self.command_hangs() and self.state.loss and self.state.phase is Phase.STOPPING:
+            over = -tenure.release_in(self.state, self._around.clocks.now())
+            if over > 1.0 and not self._is_blocked():
+                raise Violation(f"host {self._around.host} lost its lease {over:.3f} s ago, and stays for what hangs")
 
     def _is_blocked(self) -> bool:
         return self._around.timeline.now < self._blocked_until
@@ -289,11 +307,14 @@ class Supervisor:
 
     def _finished(self, outcome: Outcome) -> None:
         self.note(f"finished: {outcome.end.value} {outcome.reason}")
+        if self.command_hangs() and outcome.end is not End.LOST_LATE:
+            raise Violation(f"host {self._around.host} ends as if everything were gone: {outcome}")
         self.client.close()
         rejoins = outcome.end is End.LOST and self._rejoins and not self.state.asked_by
         again = rejoins or outcome.end is End.CANDIDACY_LOST
         if self._beats.has_command or not again:
             self.guard.hear(wire.Dismiss())
+            self._around.timeline.after(FAREWELL, self.guard.kill)
         if not again:
             self._end()
             self._ended(self, outcome)
@@ -349,8 +370,10 @@ class Supervisor:
         self.note(reason)
         self.guard.kill()
         # What waits for the proof takes its time, and then this is the first that is taken.
-        self._blocked_until = self._around.timeline.now + self._around.timeline.between(0.0, 0.1)
-        self._inbox.appendleft((self.client, GuardFailed(reason=reason, proven=True)))
+        proven = not self.command_hangs()
+        took = self._around.timeline.between(0.0, 0.1) if proven else PROOF_PATIENCE
+        self._blocked_until = self._around.timeline.now + took
+        self._inbox.appendleft((self.client, GuardFailed(reason=reason, proven=proven)))
 
 
 def _event(message: wire.Message) -> Event | None:

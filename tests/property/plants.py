@@ -1,6 +1,6 @@
 """Faults to plant in the core, one for each rule that carries the safety argument: each undoes one of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from zkleader.core.chain import Attempt, Chain, Verdict
 from zkleader.core.events import CommandStopping, Content, Refusal, Refused, Touched
 from zkleader.core.lease import Instant
 from zkleader.core.records import Stat
-from zkleader.core.turn import Flight, Purpose, Turn
+from zkleader.core.turn import Flight, Phase, Purpose, State, Turn
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -160,3 +160,15 @@ def forgets_that_it_was_asked_to_leave(monkeypatch: pytest.MonkeyPatch) -> None:
         self.state.asked_by = asked_by
 
     monkeypatch.setattr(Turn, "finish", finish_unasked)
+
+
+def waits_for_a_command_that_never_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tenure, "_give_up_command", lambda _turn: None)
+    # Without that, its timer would be one that is always due.
+    timers = candidacy._timers
+
+    def timers_but_that(state: State, now: Instant) -> Iterator[float]:
+        hangs = state.phase is Phase.STOPPING and tenure.release_in(state, now) <= 0
+        return (left for left in timers(state, now) if left > 0 or not hangs)
+
+    monkeypatch.setattr(candidacy, "_timers", timers_but_that)

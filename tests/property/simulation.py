@@ -18,7 +18,7 @@ from judge import Judge
 from model_command import Surroundings
 from model_ensemble import Ensemble
 from model_guard import Guard
-from model_supervisor import Supervisor
+from model_supervisor import PROOF_PATIENCE, Supervisor
 from virtual_time import Clocks, Timeline, Violation
 
 from zkleader.core import queue, records
@@ -85,6 +85,7 @@ class Simulation:
         self.timeline.note("judge", "the faults are over")
         self.timeline.run_until(max(over, self._restarts_at) + self._patience())
         self._somebody_leads()
+        self._lose_what_hangs()
         self._leave_in_order()
 
     def run_undisturbed(self) -> None:
@@ -101,6 +102,8 @@ class Simulation:
         patience = 2 * (expiry + timing.lease + timing.margin) + 3 * timing.renewal_interval + 2.0
         if any(fault.kind in UNREADABLE for fault in self.scenario.faults):
             patience += LONGEST_LEASE + margin_of(LONGEST_LEASE)
+        if any(fault.kind is Kind.HANG_COMMAND for fault in self.scenario.faults):
+            patience += PROOF_PATIENCE
         return patience * 1.01
 
     def _somebody_leads(self) -> None:
@@ -108,6 +111,16 @@ class Simulation:
             raise Violation("nobody leads, though nothing is wrong any more")
         for command in self.judge.acting:
             self.judge.in_time(command)
+
+    def _lose_what_hangs(self) -> None:
+        """Take leadership from a command that would never stop when asked to: somebody else must lead then."""
+        hanging = [one for one in self._supervisors if one.command_hangs()]
+        for supervisor in hanging:
+            if supervisor.client.session is not None:
+                self.ensemble.end_session(supervisor.client.session)
+        if hanging:
+            self.timeline.run_until(self.timeline.now + self._patience())
+            self._somebody_leads()
 
     def _leave_in_order(self) -> None:
         timing = self.scenario.timing
@@ -120,7 +133,7 @@ class Simulation:
         ]
         if left or self.judge.acting or any(supervisor.alive for supervisor in self._supervisors):
             raise Violation(f"left over: candidates {left}, {len(self.judge.acting)} commands, or a process")
-        if any(guard.alive for guard in self._guards):
+        if any(guard.alive and not guard.command_hangs() for guard in self._guards):
             raise Violation("a guard has not ended")
         record = records.parse_lease_record(self.ensemble.tree[RECORD].data)
         if not isinstance(record, records.LeaseRecord) or not record.released:

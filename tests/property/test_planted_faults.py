@@ -149,6 +149,17 @@ PLANTS: dict[str, tuple[plants.Plant, st.SearchStrategy[Scenario], str]] = {
         ),
         "asked to leave",
     ),
+    "waits for a command that never goes": (
+        plants.waits_for_a_command_that_never_goes,
+        # Leadership is lost for certain, and the candidate is still there.
+        scenarios(
+            script=(
+                fault(Kind.HANG_COMMAND, targets=_LEADER, gaps=(0.5,)),
+                fault(Kind.DELETE_RECORD, Kind.REMAKE_RECORD, Kind.STICK, targets=_LEADER, lasting=(0.98,)),
+            ),
+        ),
+        "nobody leads|stays for what hangs",
+    ),
     "believes BadVersion": (
         plants.believes_bad_version,
         scenarios(fault(Kind.TOUCH_RECORD, Kind.AMBUSH, targets=_LEADER, lasting=(0.1,), gaps=(1.0,)), sessions=(1.0,)),
