@@ -10,7 +10,7 @@ from zkleader.core import actions, campaign, candidacy, records, tenure, termina
 from zkleader.core.actions import End, Outcome
 from zkleader.core.beats import Beats
 from zkleader.core.chain import Attempt, Chain, Verdict
-from zkleader.core.events import CommandStopping, Content, Refusal, Refused, Touched
+from zkleader.core.events import CommandStopping, Content, Event, GuardFailed, Refusal, Refused, Touched
 from zkleader.core.lease import Instant
 from zkleader.core.records import Stat
 from zkleader.core.turn import Flight, Phase, Purpose, State, Turn
@@ -172,3 +172,14 @@ def waits_for_a_command_that_never_goes(monkeypatch: pytest.MonkeyPatch) -> None
         return (left for left in timers(state, now) if left > 0 or not hangs)
 
     monkeypatch.setattr(candidacy, "_timers", timers_but_that)
+
+
+def campaigns_with_a_failed_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    take = candidacy._take
+
+    def take_all_but_that(turn: Turn, event: Event) -> None:
+        outcome = turn.state.outcome
+        if not isinstance(event, GuardFailed) or outcome is None or outcome.end is not End.CANDIDACY_LOST:
+            take(turn, event)
+
+    monkeypatch.setattr(candidacy, "_take", take_all_but_that)
