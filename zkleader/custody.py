@@ -20,6 +20,7 @@ from zkleader.core.beats import Beats
 from zkleader.core.lease import Instant
 from zkleader.core.value import Value
 from zkleader.guard.handle import Ending, GuardGoneError, GuardHandle, Noted, end_everything
+from zkleader.guard.orphans import reap_orphans
 from zkleader.guard.settings import GuardSettings
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
@@ -78,6 +79,7 @@ class Custody:
             self._guard.send(message)
         except GuardGoneError:
             return False
+        self._poll_for_room()
         return True
 
     def hear(self) -> list[wire.Message]:
@@ -88,6 +90,7 @@ class Custody:
             MalformedMessageError: it is no guard of ours.
         """
         self._guard.flush()
+        self._poll_for_room()
         # Asked before reading, so that its last words are not missed.  The socket alone would not do: a descriptor
         # that leaked into another process keeps it open.
         has_ended = self._guard.reap(0)
@@ -110,6 +113,10 @@ class Custody:
     def is_silent(self, asked_at: float, now: Instant, lease_start: Instant | None) -> bool:
         """Judge the guard by an instant (CLOCK_MONOTONIC) that was read before the last poll (see `Beats`)."""
         return self._beats.is_silent(asked_at, now, lease_start)
+
+    def reap_orphans(self) -> None:
+        """Reap what was handed to us as PID 1 and has ended; the guard's end is the guard's handle's to take."""
+        reap_orphans({self._guard.pid})
 
     def end_everything(self) -> Ending:
         """End the guard and everything of the command by ourselves."""
@@ -142,6 +149,12 @@ class Custody:
                 self._guard.reap(_FAREWELL)
             self._forget()
         self._guard.close()
+
+    def _poll_for_room(self) -> None:
+        """Let room in the socket end a poll while something waits for it: it may be the order to stop."""
+        if self._is_watched:
+            room = select.POLLOUT if self._guard.wants_write else 0
+            self._poll.modify(self._guard.fileno(), select.POLLIN | room)
 
     def _forget(self) -> None:
         self._is_watched = False

@@ -62,6 +62,8 @@ TO_STOP = (signal.SIGTERM, signal.SIGINT)
 TO_FORWARD = (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
 """While leading these are the command's."""
 TAKEN = tuple(dict.fromkeys((*TO_LEAVE, *TO_FORWARD)))
+TAKEN_AS_FIRST = (*TAKEN, signal.SIGCHLD)
+"""As PID 1 we are handed orphans that nobody else reaps."""
 
 DEFAULT_TICK = 2.0
 """Seconds of ZooKeeper's tick unless configured; a session may expire that much later than it says, or, seen from a
@@ -270,7 +272,9 @@ class Supervisor:
             )
 
     def _on_signal(self, number: int) -> None:
-        if self._state.phase in (Phase.LEADING, Phase.STOPPING):
+        if number == signal.SIGCHLD:
+            self._custody.reap_orphans()
+        elif self._state.phase in (Phase.LEADING, Phase.STOPPING):
             if number in TO_STOP:
                 self._step(LeaveAsked(signal=number))
             else:

@@ -68,14 +68,14 @@ def supervise(mark: str) -> Iterator[Callable[..., Supervision]]:
 
 @pytest.fixture
 def patch_guard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    """Give `patch_guard(code)`: guards spawned from then on run this first, with `loop` and `system` imported."""
+    """Give `patch_guard(code)`: guards spawned from then on run this first, with the guard's modules imported."""
 
     def patch(code: str) -> None:
         program = tmp_path / "patched_guard.py"
         program.write_text(
             "import os, sys\n"
             f"sys.path.append({str(Path(__file__).parents[2])!r})\n"
-            "from zkleader.guard import loop, process_tree, system\n"
+            "from zkleader.guard import descendants, loop, process_tree, system\n"
             f"{code}\n"
             "os._exit(loop.main(sys.argv[1:]))\n"
         )

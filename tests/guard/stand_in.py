@@ -60,7 +60,7 @@ def main() -> None:
         sent_at = time.monotonic()
         if started and spec["renew"]:
             guard.send(wire.Extend(lease_start=system.now()))
-        if spec["beats"]:
+        if spec["beats"] or not beat:  # the first turn of its loop is made in any case
             beat += 1
             guard.send(wire.Beat(number=beat))
     say("closed", os.getpid())

@@ -1,20 +1,24 @@
 """How COMMAND ends: in order, by force, in time, and all of it, in both ways of finding what belongs to it."""
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from processes import lives, marked
+from processes import lives, look_at, marked
 from supervision import Scope, Supervision, nothing_left, python, shell
 from waiting import wait_until
 
 from zkleader.core import wire
 from zkleader.core.lease import Timing
 from zkleader.core.wire import Cause
-from zkleader.guard import process_tree, system
+from zkleader.guard import cgroup, descendants, process_tree, system
 
 Supervise = Callable[..., Supervision]
 
@@ -27,8 +31,9 @@ import os, signal, sys
 for _ in range(int(sys.argv[1])):
     if os.fork() == 0:
         os.setsid()
+        # Before there is a daemon: its grandparent may have left, and the stop signal been sent, before its first line.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if os.fork() == 0:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             open(f"{sys.argv[2]}/{os.getpid()}", "w").close()
             while True:
                 signal.pause()
@@ -186,36 +191,39 @@ def _command(program: str) -> str:
 def test_a_search_that_finds_nothing_proves_nothing(
     supervise: Supervise, patch_guard: Callable[[str], None], tmp_path: Path
 ) -> None:
-    """A process may fork and end between two looks; here every look misses it, and the guard must not say `Gone`."""
-    patch_guard("process_tree.list_by_task = lambda pid, *, recursive: []")
+    """A process may fork and end between two looks; here every look misses it, and the guard must not say `Gone`.
+
+    Nor must it leave the command running: that a child is left it knows from waitpid().
+    """
+    patch_guard("descendants.list_by_task = lambda pid, *, recursive: []")
     (tmp_path / "pids").mkdir()
     supervision = started(supervise(*python(DAEMONS, "1", str(tmp_path / "pids"), "leave"), scope=Scope.SEARCH))
     (pid,) = files(tmp_path / "pids", 1)
-    supervision.wait_for(wire.FirstEnded)
-    until = time.monotonic() + 0.3
+    assert supervision.wait_for(wire.Stopping).cause is Cause.ENDED
+    until = time.monotonic() + 2 * supervision.timing.grace
     wait_until(lambda: supervision.turn() or time.monotonic() > until)
-    assert supervision.kinds() == ["Ready", "Started", "FirstEnded"]
+    assert supervision.kinds() == ["Ready", "Started", "FirstEnded", "Stopping"]
     os.kill(pid, signal.SIGKILL)
     supervision.wait_for(wire.Gone)
 
 
 def test_a_search_with_psutil_finds_the_same() -> None:
     """The way of kernels without task/*/children; psutil is loaded only there."""
-    lister = process_tree.load_psutil_lister()
+    lister = descendants.load_psutil_lister()
     pid = os.posix_spawn("/bin/sh", shell("sleep 60 & sleep 60 & wait"), os.environ)
-    scope = process_tree.SearchScope(lister=lister, noted=process_tree.note_children() - _noted(pid))
+    scope = process_tree.SearchScope(lister=lister, noted=descendants.note_children() - _noted(pid))
     try:
-        wait_until(lambda: len(process_tree.list_by_task(pid, recursive=True)) == 2, what="two children")
-        assert set(lister(pid, recursive=True)) == set(process_tree.list_by_task(pid, recursive=True))
+        wait_until(lambda: len(descendants.list_by_task(pid, recursive=True)) == 2, what="two children")
+        assert set(lister(pid, recursive=True)) == set(descendants.list_by_task(pid, recursive=True))
         assert scope.kill() == 3
     finally:
         wait_until(lambda: bool(scope.kill() + 1) and scope.reap().childless, what="their end")
 
 
-def _noted(pid: int) -> set[process_tree.Noted]:
+def _noted(pid: int) -> set[descendants.Noted]:
     status = system.process_status(pid)
     assert status is not None
-    return {process_tree.Noted(pid, status.start)}
+    return {descendants.Noted(pid, status.start)}
 
 
 def test_renewals_keep_the_command_running(supervise: Supervise) -> None:
@@ -297,3 +305,145 @@ def test_nonsense_from_the_supervisor_ends_the_command(
     assert said == "zkleader: guard failed: MalformedMessageError: not a message: b'nonsense'; command ended\n"
     supervision.turn()
     assert "guard_failed" in supervision.notes()
+
+
+def wakes_of(pid: int) -> int:
+    """Return how often a process has gone to sleep of its own will."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("voluntary_ctxt_switches")).split()[1])
+
+
+def assert_sleeps(supervision: Supervision, seconds: float = 1.5) -> None:
+    """Hold that the guard wakes for its longest poll and for what is said, and for little else."""
+    before, began = wakes_of(supervision.guard.pid), time.monotonic()
+    while time.monotonic() < began + seconds:
+        supervision.turn(wait=0.5)
+    assert (wakes_of(supervision.guard.pid) - before) / seconds < 20
+
+
+PATIENT = Timing(lease=30.0, grace=10.0, stop_timeout=1.0)
+
+
+def test_a_leaf_that_cannot_be_killed_as_one_is_killed_one_by_one(
+    supervise: Supervise, patch_guard: Callable[[str], None], own_group: str, mark: str, tmp_path: Path
+) -> None:
+    """A command that is root may make its leaf a threaded one, and the kernel then refuses `cgroup.kill`."""
+    assert own_group
+    patch_guard("def refuse(path):\n    raise OSError(95, 'refused')\nprocess_tree.cgroup.kill = refuse")
+    (tmp_path / "pids").mkdir()
+    supervision = started(supervise(*python(DAEMONS, "2", str(tmp_path / "pids"), "stay")))
+    files(tmp_path / "pids", 2)
+    supervision.guard.send(wire.KillNow())
+    gone = supervision.wait_for(wire.Gone)
+    assert (gone.killed, gone.in_time) == (3, True)
+    assert marked(mark) == []
+
+
+def test_the_guard_sleeps_while_leftovers_have_their_grace(
+    supervise: Supervise, scope: Scope, mark: str, tmp_path: Path
+) -> None:
+    """A grace period may be minutes; a guard that looks 200 times a second takes the leftovers their processor."""
+    supervision = started(supervise(*python(DAEMONS, "3", str(tmp_path), "leave"), scope=scope, timing=PATIENT))
+    supervision.wait_for(wire.Stopping)
+    os.kill(files(tmp_path, 3)[0], signal.SIGKILL)
+    assert_sleeps(supervision)
+    assert len(marked(mark)) == 2
+    assert supervision.kinds()[-1] == "Stopping"
+
+
+def test_a_stranger_in_the_leaf_is_waited_for_asleep(supervise: Supervise, own_group: str) -> None:
+    """Whoever moves a process there makes it the command's; only the leaf's own news tell of its end."""
+    assert own_group
+    supervision = started(supervise(*shell("setsid sleep 60 & exec sleep 60"), timing=PATIENT))
+    first, leaf = supervision.wait_for(wire.Started).pid, Path(supervision.guard.leaf or "")
+    stranger = os.posix_spawn("/bin/sh", shell("trap '' TERM; exec sleep 60"), os.environ)
+    try:
+        wait_until(lambda: (look_at(stranger) or pytest.fail("it ended")).command.startswith("sleep"))
+        wait_until(lambda: len(cgroup.members(str(leaf))) == 2, what="both processes in the leaf")
+        (leaf / "cgroup.procs").write_text(str(stranger))
+        for pid in cgroup.members(str(leaf)):
+            if pid != stranger:
+                os.kill(pid, signal.SIGKILL)
+        assert supervision.wait_for(wire.FirstEnded)
+        wait_until(lambda: not lives(first))
+        assert_sleeps(supervision)
+        assert supervision.kinds()[-1] != "Gone"
+    finally:
+        os.kill(stranger, signal.SIGKILL)
+        os.waitpid(stranger, 0)
+    assert supervision.wait_for(wire.Gone).killed == 0
+
+
+# Becomes root for good, so that a guard that is nobody may not signal it; says by a file that it has.
+FOREIGN = """
+import os, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+reader, writer = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    os.setresuid(0, 0, 0)
+    open(f"{sys.argv[1]}/{os.getpid()}", "w").close()
+    os.write(writer, b"ready")
+    while True:
+        signal.pause()
+os.read(reader, 5)
+"""
+
+
+@pytest.fixture
+def setuid_python() -> Iterator[Path]:
+    """Return an interpreter that becomes root, in a directory that anybody may read; skip where there can be none."""
+    if os.getuid() != 0:
+        pytest.skip("only root can make a file that becomes root")
+    directory = Path(tempfile.mkdtemp(prefix="zkleader-setuid-"))
+    program = directory / "python"
+    try:
+        shutil.copy(os.path.realpath(sys.executable), program)
+        directory.chmod(0o755)
+        program.chmod(0o4755)
+        probe = subprocess.run(
+            [program, "-I", "-S", "-c", "import os; print(os.geteuid())"], user=65534, capture_output=True, check=False
+        )
+        if probe.stdout.strip() != b"0":
+            pytest.skip("setuid has no effect here")
+        (directory / "pids").mkdir()
+        yield program
+    finally:
+        shutil.rmtree(directory)
+
+
+def test_the_end_of_a_process_that_may_not_be_signalled_wakes_the_guard(
+    supervise: Supervise, patch_guard: Callable[[str], None], setuid_python: Path
+) -> None:
+    """The kernel's own signal needs no permission: nothing else, the longest poll taken away, could tell so soon."""
+    patch_guard("loop.LONGEST_POLL = 60\nos.setresuid(65534, 65534, 65534)")
+    pids = setuid_python.parent / "pids"
+    command = (str(setuid_python), "-I", "-S", "-c", FOREIGN, str(pids))
+    supervision = started(supervise(*command, scope=Scope.SEARCH, timing=PATIENT))
+    [pid] = files(pids, 1)
+    supervision.wait_for(wire.Stopping)
+    wait_until(lambda: supervision.turn() or "signal_refused" in supervision.notes())
+    assert_sleeps(supervision)
+    os.kill(pid, signal.SIGKILL)
+    assert supervision.wait_for(wire.Gone, deadline=1.5).killed == 0
+
+
+def test_a_fault_that_goes_on_while_the_command_is_ended_does_not_end_the_guard_first(
+    supervise: Supervise, patch_guard: Callable[[str], None], mark: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A host out of descriptors for a moment: that may have been the fault, and the command must go all the same."""
+    patch_guard(
+        "kill, left = process_tree.SearchScope.kill, [3]\n"
+        "def refuse(self):\n"
+        "    left[0] -= 1\n"
+        "    if left[0] >= 0:\n"
+        "        raise OSError(23, 'too many open files')\n"
+        "    return kill(self)\n"
+        "process_tree.SearchScope.kill = refuse"
+    )
+    supervision = started(supervise(*shell("setsid sleep 60 & exec sleep 60"), scope=Scope.SEARCH))
+    supervision.guard._channel._end.send(b"nonsense")
+    assert supervision.guard.reap(5)
+    assert marked(mark) == []
+    assert os.waitstatus_to_exitcode(supervision.guard.wait_status or 0) == 70
+    assert "MalformedMessageError" in capfd.readouterr().err

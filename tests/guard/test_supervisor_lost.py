@@ -67,6 +67,15 @@ def test_a_supervisor_killed_while_waiting_has_its_candidate_deleted(stand_in: M
     assert supervisor.stderr() == "zkleader: supervisor died: no command was running and released\n"
 
 
+def test_a_command_that_was_never_executed_is_not_said_to_have_ended(stand_in: Make) -> None:
+    """Whoever reads the line would look for traces of a run that there was not."""
+    supervisor = stand_in("/no/such/command")
+    supervisor.wait_for("ExecFailed")
+    supervisor.process.kill()
+    wait_until(supervisor.guard_has_ended)
+    assert supervisor.stderr() == "zkleader: supervisor died: no command was running and released\n"
+
+
 def test_a_start_asked_for_by_a_supervisor_that_died_since_is_not_obeyed(stand_in: Make) -> None:
     """The socket still holds it; nobody would renew what it begins."""
     supervisor = stand_in(*shell("exec sleep 60"), start=False, start_on_signal=True)

@@ -1,5 +1,7 @@
 """When the guard takes its supervisor for silent, on a clock that the test turns."""
 
+import os
+
 import pytest
 
 from zkleader.core.lease import Timing
@@ -35,7 +37,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def supervisor(clock: Clock) -> SupervisorWatch:
     """Return the watch over a supervisor that has just spoken; its lease, and so its longest silence, is 10 s."""
     assert clock.now
-    return SupervisorWatch(1, -1, Timing(lease=10.0, grace=1.0, stop_timeout=1.0))
+    watched = SupervisorWatch(1, -1, Timing(lease=10.0, grace=1.0, stop_timeout=1.0))
+    watched.heard(is_beat=True)
+    return watched
 
 
 def test_silence_counts_only_when_it_lasts_beyond_its_discovery(supervisor: SupervisorWatch, clock: Clock) -> None:
@@ -52,7 +56,7 @@ def test_a_word_within_the_doubt_ends_it(supervisor: SupervisorWatch, clock: Clo
     """And the next silence is doubted anew."""
     clock.now += 3600
     assert not supervisor.is_silent()
-    supervisor.heard()
+    supervisor.heard(is_beat=True)
     clock.now += SILENCE_DOUBT * 2
     assert not supervisor.is_silent()
     clock.now += 3600
@@ -76,3 +80,29 @@ def test_a_supervisor_that_misses_its_beats_is_absent(supervisor: SupervisorWatc
     assert not supervisor.is_absent()
     clock.now += 0.2
     assert supervisor.is_absent()
+
+
+def test_a_supervisor_that_was_reaped_before_it_is_killed_is_no_fault() -> None:
+    """The race: it may end, and its parent take its status, after it was last looked at."""
+    pid = os.posix_spawn("/bin/sleep", ("sleep", "60"), os.environ)
+    pidfd = os.pidfd_open(pid)
+    try:
+        supervisor = SupervisorWatch(pid, pidfd, Timing(lease=10.0, grace=1.0, stop_timeout=1.0))
+        supervisor.kill()
+        os.waitpid(pid, 0)
+        supervisor.kill()
+        assert supervisor.is_dead()
+    finally:
+        os.close(pidfd)
+
+
+def test_a_supervisor_that_has_not_beaten_yet_is_given_time_to_start(clock: Clock) -> None:
+    """Between its first word and its loop it imports; with a lease of 2 s a busy host would have it killed for that."""
+    short = Timing(lease=2.0, grace=0.1, stop_timeout=1.0)
+    for has_beaten, is_silent in ((False, False), (True, True)):
+        watched = SupervisorWatch(1, -1, short)
+        watched.heard(is_beat=has_beaten)
+        clock.now += 3
+        watched.is_silent()
+        clock.now += SILENCE_DOUBT
+        assert watched.is_silent() is is_silent

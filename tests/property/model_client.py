@@ -2,16 +2,18 @@
 
 It keeps what those promise: every request is answered, if only by ``Unanswered``; nothing is submitted without a
 connection.  And it is as disorderly as they are: what was under way is given up before or after the connection is told
-to be down, or even after the next one is up.
+to be down, or even after the next one is up; and answers, watches and the state of the connection are handed over by
+three threads, so that only what one of them brings comes in order.
 """
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Protocol
 
 from model_ensemble import Connection, Ensemble, Session, Way
 from virtual_time import Timeline
 
-from zkleader.core import actions
+from zkleader.core import actions, records
 from zkleader.core.events import Answer, Answered, Connected, Event, SessionLost, Suspended, Touched, Unanswered
 from zkleader.core.lease import Timing
 
@@ -24,6 +26,13 @@ class Gate(Protocol):
 
     def is_awake(self) -> bool:
         """Whether its threads run."""
+
+
+class Lane(Enum):
+    """A thread of kazoo's that hands over, in order."""
+
+    ANSWERS = "answers"
+    WATCHES = "watches"
 
 
 class Client:
@@ -48,6 +57,8 @@ class Client:
         self.ambush = ""
         """What befalls the next write: see `send`."""
         self.ambush_seconds = 0.0
+        self.late: dict[Lane, float] = {}
+        """By at most how many seconds a thread hands over late; usually it takes no time, or next to none."""
         self._timeline = timeline
         self._ensemble = ensemble
         self._gate = gate
@@ -56,6 +67,7 @@ class Client:
         self._connection: Connection | None = None
         self._pending: set[int] = set()
         self._next = timeline.random.randrange(len(ensemble.servers))
+        self._ready = dict.fromkeys(Lane, 0.0)
         self._over = False
         self._trying = False
         self._try_later(0.0)
@@ -77,19 +89,31 @@ class Client:
             return
         self._pending.add(number)
         ambush = ""
-        if self.ambush and isinstance(request, actions.Multi):
+        if self.ambush and isinstance(request, actions.Multi) and _written(request) is not None:
             ambush, self.ambush = self.ambush, ""
             self._timeline.note(f"host {self.host}", f"ambush: {ambush}")
         if ambush == "lose_request":
             self.drop(connection)
             return
-        if ambush == "delay":
+        if ambush == "remake":
+            self._remake(request)
+        elif ambush == "delay":
             connection.delay = self.ambush_seconds
         connection.request(number, request)
         if ambush == "mute":  # it is applied, and never answered
             connection.mute = True
         elif ambush == "reset":  # the connection breaks about when it is applied
             self._timeline.after(self._timeline.between(0.0, 0.02), lambda: self.drop(connection))
+
+    def _remake(self, request: actions.Multi) -> None:
+        """Let somebody delete what is about to be written and make it anew, up to the very version that is expected."""
+        write = _written(request)
+        assert write is not None
+        if write.path in self._ensemble.tree:
+            new = actions.Create(path=write.path, data=records.new_record(released=False))
+            touch = actions.SetData(path=write.path, data=new.data, version=actions.ANY_VERSION)
+            touches = (touch,) * write.version
+            self._ensemble.commit(actions.Multi(operations=(actions.Delete(path=write.path), new, *touches)))
 
     def drop(self, connection: Connection | None = None) -> None:
         """Hang up."""
@@ -129,7 +153,7 @@ class Client:
             if connection is self._connection and number in self._pending:
                 self._pending.discard(number)
                 self.zxid = max(self.zxid, zxid)
-                self._deliver(Answered(number=number, answer=answer))
+                self._hand_over(Lane.ANSWERS, Answered(number=number, answer=answer))
 
         self._gate.when_awake(happen)
 
@@ -139,13 +163,21 @@ class Client:
         def happen() -> None:
             if connection is self._connection:
                 self.zxid = max(self.zxid, zxid)
-                self._deliver(touched)
+                self._hand_over(Lane.WATCHES, touched)
 
         self._gate.when_awake(happen)
 
     def on_closed(self, connection: Connection) -> None:
         """Learn that the server hung up."""
         self._gate.when_awake(lambda: self._down() if connection is self._connection else None)
+
+    def _hand_over(self, lane: Lane, event: Event) -> None:
+        longest = self.late.get(lane, 0.002 if self._timeline.chance(0.25) else 0.0)
+        at = self._ready[lane] = max(self._ready[lane], self._timeline.now + self._timeline.between(0.0, longest))
+        if at <= self._timeline.now:
+            self._deliver(event)
+        else:
+            self._timeline.at(at, lambda: self._gate.when_awake(lambda: self._deliver(event)))
 
     # ---- connecting
 
@@ -192,6 +224,10 @@ class Client:
             wait = self._timing.connect_cap if accepted == "unreachable" else 0.002
             last = self._next % len(self._ensemble.servers) == 0
             self._try_later(wait + (self._timeline.between(0, self._timing.reconnect_delay) if last else 0.0))
+
+
+def _written(request: actions.Multi) -> actions.SetData | None:
+    return next((one for one in request.operations if isinstance(one, actions.SetData)), None)
 
 
 def _hang_up(connection: Connection) -> None:

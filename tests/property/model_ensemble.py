@@ -111,7 +111,8 @@ class Connection:
         """Fire a watch."""
         self.watches.discard(path)
         zxid = self.server.view
-        self.carry(Way.DOWN, lambda: self.client.on_watch(self, Touched(path=path), zxid))
+        touched = Touched(path=path, is_deleted=path not in self.ensemble.log[zxid])
+        self.carry(Way.DOWN, lambda: self.client.on_watch(self, touched, zxid))
 
     def carry(self, way: Way, deliver: Callable[[], None]) -> None:
         """Bring something to the other end, after what was sent before it."""
@@ -239,7 +240,7 @@ class Ensemble:
             connection.answer(number, _read(tree, connection, request))
         elif isinstance(request, actions.Sync):
             if not server.cut:
-                self._when(server, len(self.log) - 1, lambda: connection.answer(number, Applied()))
+                self.when(server, len(self.log) - 1, lambda: connection.answer(number, Applied()))
             elif server.deposed:
                 connection.answer(number, Applied())
         elif not server.cut or server.leaks:
@@ -258,7 +259,7 @@ class Ensemble:
             connection.close()  # expired, or moved to another connection
             return
         zxid, answer = self.commit(request, session.number)
-        self._when(connection.server, zxid, lambda: connection.answer(number, answer))
+        self.when(connection.server, zxid, lambda: connection.answer(number, answer))
 
     def commit(self, request: actions.Request, session: int = 0) -> tuple[int, Answer]:
         """Put a write into the log."""
@@ -295,7 +296,8 @@ class Ensemble:
             while server.waiting and server.waiting[0][0] <= server.view:
                 server.waiting.popleft()[1]()
 
-    def _when(self, server: Server, zxid: int, happen: Callable[[], None]) -> None:
+    def when(self, server: Server, zxid: int, happen: Callable[[], None]) -> None:
+        """Have something happen as soon as a server has applied so much of the log."""
         if server.view >= zxid:
             happen()
         else:

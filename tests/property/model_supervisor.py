@@ -4,9 +4,11 @@ from collections import deque
 from collections.abc import Callable
 
 from model_client import Client
-from model_guard import Guard, Surroundings
+from model_command import Surroundings
+from model_guard import Guard
+from virtual_time import Violation
 
-from zkleader.core import candidacy, wire
+from zkleader.core import candidacy, tenure, wire
 from zkleader.core.actions import (
     Action,
     DropConnection,
@@ -19,6 +21,7 @@ from zkleader.core.actions import (
     StopCommand,
     Tell,
 )
+from zkleader.core.beats import Beats
 from zkleader.core.events import (
     CommandFailed,
     CommandGone,
@@ -30,9 +33,22 @@ from zkleader.core.events import (
     LeaveAsked,
     Tick,
 )
-from zkleader.core.lease import Instant
+from zkleader.core.lease import Instant, Timing
 from zkleader.core.records import Identity
-from zkleader.core.turn import Memory, Rules
+from zkleader.core.turn import Memory, Phase, Rules
+
+FAREWELL = 2.0
+PROOF_PATIENCE = 5.0
+"""As in ``zkleader.custody``."""
+
+
+def _leaves_within(timing: Timing) -> float:
+    """Return the seconds after which a supervisor that was asked to end must have done so.
+
+    The command's stopping or the silence of its guard, then a release that nobody answers, and what a host's clocks and
+    haste add.
+    """
+    return max(timing.stop_timeout + timing.kill_allowance, timing.guard_silence) + timing.lease * 1.1 + 2.0
 
 
 class Supervisor:
@@ -63,10 +79,16 @@ class Supervisor:
         self._ended = ended
         self._stuck_at: float | None = None
         self._blocked_until = 0.0
-        self._started = False
+        self._beats = Beats(timing=around.timing)
+        self._asked_at = 0.0
+        """CLOCK_MONOTONIC before the last look for news."""
         self._failed = False
+        """The guard was ended by us."""
         self._lease_start: Instant | None = None
-        self._inbox: deque[tuple[Client, Event]] = deque()
+        self._asked_since: float | None = None
+        """Since when it has been asked to end, and able to."""
+        self._asked_taken = False
+        self._inbox: deque[tuple[Client | None, Event]] = deque()
         self._heard: deque[wire.Message] = deque()
         self._deferred: list[Callable[[], None]] = []
         self._wakes_at: float | None = None
@@ -75,12 +97,14 @@ class Supervisor:
 
     def _begin(self, memory: Memory) -> None:
         around = self._around
+        if self._asked_taken:
+            raise Violation(f"host {around.host} was asked to leave, and begins another candidacy")
         identity = Identity(id=f"host-{around.host}", host="h", pid=1, command="c", version="0")
         rules = Rules(election=around.election, identity=identity, timing=around.timing, connect_timeout=15.0)
         self._outcome = None
         guid = self._guids()
         self.note(f"begins candidacy {guid}")
-        self._tell_guard(wire.Candidacy(guid=guid))
+        self.guard.hear(wire.Candidacy(guid=guid))
         self.state = candidacy.begin(rules, guid, memory, around.clocks.now())
 
         def deliver(event: Event) -> None:
@@ -102,6 +126,7 @@ class Supervisor:
         if not self.frozen or not self.alive:
             return
         self.frozen = False
+        self._continued()
         deferred, self._deferred = self._deferred, []
         for happen in deferred:
             happen()
@@ -114,7 +139,16 @@ class Supervisor:
     def unstick(self) -> None:
         """Let it go on."""
         self._stuck_at = None
+        self._continued()
         self.wake()
+
+    def _continued(self) -> None:
+        if self._asked_since is not None:
+            self._count_patience()
+
+    def command_hangs(self) -> bool:
+        """Whether its command never goes."""
+        return self.guard.command_hangs()
 
     def stuck_for(self) -> float:
         """Return for how long the main loop has hung; a stopped one is not stuck."""
@@ -130,8 +164,21 @@ class Supervisor:
 
     def leave(self) -> None:
         """Be asked to end."""
-        self._inbox.append((self.client, LeaveAsked(signal=15)))
+        self._inbox.append((None, LeaveAsked(signal=15)))
+        if self._asked_since is None:
+            self._count_patience()
         self.wake()
+
+    def _count_patience(self) -> None:
+        self._asked_since = self._around.timeline.now
+        self._around.timeline.after(_leaves_within(self._around.timing), self._judge_leaving)
+
+    def _judge_leaving(self) -> None:
+        if self.command_hangs():
+            return  # asked while the lease is healthy, it rightly goes on renewing
+        able = self.is_awake() and self._stuck_at is None and self._asked_since is not None
+        if able and self._around.timeline.now >= self._asked_since + _leaves_within(self._around.timing):
+            raise Violation(f"host {self._around.host} was asked to leave, and is still there: {self.state.phase}")
 
     def _end(self) -> None:
         self.alive = False
@@ -176,37 +223,53 @@ class Supervisor:
         self._wakes_at = None
         if not self.is_awake() or self._stuck_at is not None:
             return
-        if self._around.timeline.now < self._blocked_until:
-            self.wake(self._blocked_until - self._around.timeline.now)
+        if self._is_blocked():
+            self._sleep()
             return
         if by_timer:
             self._around.judge.ticked(self._around.host)
         guard_first = self._around.timeline.chance(0.5)
         if guard_first:
-            self._hear_guard()
-        while self._inbox:
+            self._watch_guard()
+        # What comes after the end of a candidacy in one batch is left to the next: a request to end among it counts.
+        while self._inbox and self._outcome is None and not self._is_blocked():
             client, event = self._inbox.popleft()
-            if client is self.client:
+            if client is None:
+                self._asked_taken = True
+                self._step(event)
+            elif client is self.client:
                 self._step(event)
         if not guard_first:
-            self._hear_guard()
-        self._judge_guard()
-        self._step(Tick())
+            self._watch_guard()
+        if not self._is_blocked():
+            self._step(Tick())
         if self._outcome is not None:
             self._finished(self._outcome)
         if self.alive:
+            self._judge_hanging()
             self._sleep()
 
+    def _judge_hanging(self) -> None:
+        """A lease that is over is not held on to because something of the command may still be there."""
+        if self.command_hangs() and self.state.loss and self.state.phase is Phase.STOPPING:
+            over = -tenure.release_in(self.state, self._around.clocks.now())
+            if over > 1.0 and not self._is_blocked():
+                raise Violation(f"host {self._around.host} lost its lease {over:.3f} s ago, and stays for what hangs")
+
+    def _is_blocked(self) -> bool:
+        return self._around.timeline.now < self._blocked_until
+
     def _sleep(self) -> None:
-        now, timing = self._around.clocks.now(), self._around.timing
-        seconds = timing.renewal_interval
-        held = self.state.chain.held
-        if self._started and held is not None and now.held_since(held.lease_start) >= timing.stop_after:
-            seconds = timing.kill_allowance / 8
-        due = candidacy.next_step_in(self.state, now)
-        by_timer = due is not None and due < seconds
-        seconds = due if by_timer and due is not None else seconds
-        self.wake(self._around.clocks.true_seconds(seconds + 0.001), by_timer=by_timer)
+        now = self._around.clocks.now()
+        self._asked_at = now.monotonic
+        if self._is_blocked():
+            self.wake(self._blocked_until - self._around.timeline.now)
+            return
+        left = [] if self._failed else [self._beats.due_in(now, self._lease_confirmed)]
+        if (step_in := candidacy.next_step_in(self.state, now)) is not None:
+            left.append(step_in)
+        if left:
+            self.wake(self._around.clocks.true_seconds(max(0.0, min(left)) + 0.001), by_timer=True)
 
     def _step(self, event: Event) -> None:
         if self._outcome is not None:
@@ -229,7 +292,7 @@ class Supervisor:
             case Finish(outcome=outcome):
                 self._outcome = outcome
             case StartCommand(lease_start=lease_start, token=token):
-                self._started = True
+                self._beats = self._beats.but(has_command=True)
                 self._lease_start = lease_start
                 self._tell_guard(wire.Start(lease_start=lease_start, environment={"ZKLEADER_TOKEN": str(token)}))
             case ExtendLease(lease_start=lease_start):
@@ -244,50 +307,73 @@ class Supervisor:
 
     def _finished(self, outcome: Outcome) -> None:
         self.note(f"finished: {outcome.end.value} {outcome.reason}")
+        if self.command_hangs() and outcome.end is not End.LOST_LATE:
+            raise Violation(f"host {self._around.host} ends as if everything were gone: {outcome}")
         self.client.close()
-        again = outcome.end is End.CANDIDACY_LOST or (outcome.end is End.LOST and self._rejoins)
-        if self._started or not again:
+        rejoins = outcome.end is End.LOST and self._rejoins and not self.state.asked_by
+        again = rejoins or outcome.end is End.CANDIDACY_LOST
+        if self._beats.has_command or not again:
             self.guard.hear(wire.Dismiss())
+            self._around.timeline.after(FAREWELL, self.guard.kill)
         if not again:
             self._end()
             self._ended(self, outcome)
             return
         self._blocked_until = self._around.timeline.now + self._around.timeline.between(0.0, 0.05)
-        if self._started:
+        if self._beats.has_command:
             self._replace_guard()
         self._begin(self.state.memory)
 
     def _replace_guard(self) -> None:
-        self._started = self._failed = False
+        self._beats = Beats(timing=self._around.timing)
+        self._failed = False
         self._heard.clear()
         self.guard = Guard(self._around, self)
         self._guards(self.guard)
 
     # ---- the guard
 
-    def _tell_guard(self, message: wire.Message) -> None:
-        self.guard.hear(message)
+    @property
+    def _lease_confirmed(self) -> Instant | None:
+        held = self.state.chain.held
+        return held.lease_start if held is not None else None
 
-    def _hear_guard(self) -> None:
-        while self._heard and self._outcome is None:
+    def _tell_guard(self, message: wire.Message) -> None:
+        if self.guard.alive:
+            self.guard.hear(message)
+        else:
+            self._guard_failed("guard_died")
+
+    def _watch_guard(self) -> None:
+        if self._failed or self._is_blocked():
+            return
+        if self._heard:
+            self._beats = self._beats.heard()
+        elif not self.guard.alive:
+            self._guard_failed("guard_died")
+            return
+        while self._heard:
             event = _event(self._heard.popleft())
             if event is not None:
                 self._step(event)
+        now = self._around.clocks.now()
+        if self._beats.due_in(now, self._lease_confirmed) <= 0:
+            self._beats = self._beats.sent(now)
+            self._tell_guard(wire.Beat(number=self._beats.count))
+        if self._beats.is_silent(self._asked_at, now, self._lease_confirmed):
+            self._guard_failed("guard_silent")
 
-    def _judge_guard(self) -> None:
-        around, guard, now = self._around, self.guard, self._around.clocks.now()
-        if self._failed or self._outcome is not None:
-            return
-        silent = 0.0 if guard.frozen_at is None else around.timeline.now - guard.frozen_at
-        held, timing = self.state.chain.held, around.timing
-        is_killing_time = self._started and held is not None and now.held_since(held.lease_start) >= timing.kill_after
-        if guard.alive and silent < (timing.kill_allowance / 4 if is_killing_time else timing.guard_silence):
+    def _guard_failed(self, reason: str) -> None:
+        if self._outcome is not None or self._failed:
             return
         self._failed = True
-        guard.kill()
-        took = around.timeline.between(0.0, 0.1)
-        self._blocked_until = around.timeline.now + took  # end_everything waits for the proof
-        self._inbox.append((self.client, GuardFailed(reason="guard_died", proven=True)))
+        self.note(reason)
+        self.guard.kill()
+        # What waits for the proof takes its time, and then this is the first that is taken.
+        proven = not self.command_hangs()
+        took = self._around.timeline.between(0.0, 0.1) if proven else PROOF_PATIENCE
+        self._blocked_until = self._around.timeline.now + took
+        self._inbox.appendleft((self.client, GuardFailed(reason=reason, proven=proven)))
 
 
 def _event(message: wire.Message) -> Event | None:

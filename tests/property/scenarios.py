@@ -7,9 +7,10 @@ another ends, or a second blow to the same host; so each fault is placed by the 
 import os
 from dataclasses import replace
 
+from faults import Fault, Kind, Target
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from simulation import Fault, Kind, Scenario, Target
+from simulation import Scenario
 
 from zkleader.core.lease import Timing
 
@@ -34,11 +35,13 @@ TIMINGS = (
     Timing(lease=4.0, grace=1.0, stop_timeout=2.0),
     Timing(lease=10.0, grace=3.0, stop_timeout=5.0),
     Timing(lease=2.0, grace=0.4, stop_timeout=1.0),
+    # No grace: nothing but a beat wakes the supervisor between the stop signal's instant and SIGKILL's.
+    Timing(lease=20.0, grace=0.0, stop_timeout=10.0),
 )
 RATES = (0.0, -0.005, 0.005, -0.002, 0.003)
 SLEWS = (0.0, -0.08, 0.08)
 SESSIONS = (1.0, 0.5, 0.25)
-GAPS = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5)
+GAPS = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 0.85, 1.0, 1.5)
 """Leases from the start or the end of one fault to the start of the next."""
 LASTING = (0.05, 0.1, 0.3, 0.5, 0.6, 0.9, 1.0, 1.1, 1.5, 2.5)
 ROLES = (Target.SAME,) * 5 + (Target.LEADER,) * 5 + (Target.STANDBY,) * 3 + tuple(Target)
@@ -68,6 +71,7 @@ def scenarios(
     draw: st.DrawFn,
     faults: st.SearchStrategy[Fault] | None = None,
     *,
+    script: tuple[st.SearchStrategy[Fault], ...] = (),
     timings: tuple[Timing, ...] = TIMINGS,
     sessions: tuple[float, ...] = SESSIONS,
     starts: tuple[float, ...] = (0.0, 0.5, 1.0),
@@ -75,12 +79,18 @@ def scenarios(
     most: int = 10,
     overlapping: bool = True,
 ) -> Scenario:
-    """Choose a scenario of so many faults; without overlapping, each begins after the end of the one before."""
+    """Choose a scenario of so many faults; without overlapping, each begins after the end of the one before.
+
+    With a script its faults happen in that order instead, each placed from the start of the one before.
+    """
     hosts = draw(st.integers(2, 4))
     placed: list[Fault] = []
     start = end = draw(st.sampled_from(starts))
     one = st.tuples(faults if faults is not None else fault(*KINDS), st.booleans())
-    for chosen, after_end in draw(st.lists(one, min_size=least, max_size=most)):
+    several = st.lists(one, min_size=least, max_size=most)
+    if script:
+        several = st.tuples(*(st.tuples(each, st.just(False)) for each in script)).map(list)
+    for chosen, after_end in draw(several):
         start = (end if after_end or not overlapping else start) + chosen.at
         end = start + chosen.lasts
         placed.append(replace(chosen, at=start))
@@ -111,6 +121,7 @@ RIDDEN_OUT = scenarios(
             gaps=_APART,
         ),
         fault(Kind.CUT_OFF, targets=(Target.LEADER,), lasting=(0.1, 0.2, 0.3), gaps=_APART),
+        fault(Kind.LATE_HAND_OVER, targets=(Target.LEADER,), gaps=_APART),
         fault(Kind.LAG, targets=(Target.LEADER,), spices=(0, 1, 2, 3, 4, 5), gaps=_APART),
         fault(
             Kind.RESET,

@@ -6,142 +6,60 @@ has no time to wait for them among all the others.
 """
 
 import random
-from collections.abc import Callable
-from typing import Any
 
+import plants
 import pytest
+from faults import Fault, Kind, Target
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
-from scenarios import RIDDEN_OUT, TIMINGS, fault, scenarios
-from simulation import ELECTION, Kind, Scenario, Simulation, Target
+from scenarios import LONG, RIDDEN_OUT, TIMINGS, fault, scenarios
+from simulation import Scenario, Simulation
 from virtual_time import Violation
 
-from zkleader.core import actions, campaign, records, tenure, termination
-from zkleader.core.actions import End, Outcome
-from zkleader.core.chain import Attempt, Chain, Verdict
-from zkleader.core.events import CommandStopping, Content, Refusal, Refused
-from zkleader.core.lease import Instant, Timing
-from zkleader.core.records import Stat
-from zkleader.core.turn import Flight, Purpose, Turn
+from zkleader.core.lease import Timing
 
 MOST_EXAMPLES = 400
 """Scenarios in which a planted fault must be found; most need a few dozen."""
 
-Plant = Callable[[pytest.MonkeyPatch], None]
-
-
-def _claims_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(campaign, "claimable_in", lambda _state, _now: 0.0)
-
-
-def _sight_outlives_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    observe = campaign.observe
-
-    def observe_once(turn: Turn, content: Content) -> Any:
-        before = turn.state.memory.sight
-        seen = observe(turn, content)
-        if before is not None and turn.state.memory.sight is not None:
-            turn.remember(sight=turn.state.memory.sight.but(since=before.since))
-        return seen
-
-    monkeypatch.setattr(campaign, "observe", observe_once)
-
-
-def _dates_renewals_from_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    confirm = Chain.confirm
-
-    def confirm_late(self: Chain, attempt: Attempt, stat: Stat, now: Instant) -> tuple[Chain, Verdict]:
-        return confirm(self, attempt.but(sent=now), stat, now)
-
-    monkeypatch.setattr(Chain, "confirm", confirm_late)
-
-
-def _revives_lapsed_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Chain, "has_lapsed", lambda _self, _now: False)
-
-
-def _releases_before_the_command_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    on_stopping = tenure.on_stopping
-
-    def stopping_is_gone(turn: Turn, event: CommandStopping) -> None:
-        on_stopping(turn, event)
-        tenure._end_tenure(turn, Outcome(end=End.COMMAND_ENDED, reason=event.cause.value))
-
-    monkeypatch.setattr(tenure, "on_stopping", stopping_is_gone)
-
-
-def _creates_missing_records_released(monkeypatch: pytest.MonkeyPatch) -> None:
-    new_record = records.new_record
-    monkeypatch.setattr(records, "new_record", lambda *, released: new_record(released=released or True))
-
-
-def _takes_the_token_from_the_creation(monkeypatch: pytest.MonkeyPatch) -> None:
-    confirm = Chain.confirm
-
-    def confirm_creation(self: Chain, attempt: Attempt, stat: Stat, now: Instant) -> tuple[Chain, Verdict]:
-        return confirm(self, attempt, stat._replace(mzxid=stat.czxid), now)
-
-    monkeypatch.setattr(Chain, "confirm", confirm_creation)
-
-
-def _takes_the_token_from_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    confirm = Chain.confirm
-
-    def confirm_version(self: Chain, attempt: Attempt, stat: Stat, now: Instant) -> tuple[Chain, Verdict]:
-        return confirm(self, attempt, stat._replace(mzxid=stat.version), now)
-
-    monkeypatch.setattr(Chain, "confirm", confirm_version)
-
-
-def _claims_without_its_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
-    def check_what_is_always_there(path: str) -> actions.Check:
-        assert path
-        return actions.Check(path=ELECTION)
-
-    monkeypatch.setattr(campaign, "Check", check_what_is_always_there)
-
-
-def _guard_without_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(termination, "_stop_limit", lambda state: termination.Limit(state.lease_start, 1e9))
-    monkeypatch.setattr(
-        termination, "_kill_in", lambda state, now: 1e9 if state.kill_limit is None else state.kill_limit.left(now)
-    )
-
-
-def _believes_bad_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    on_refused = tenure._on_refused
-
-    def lose_at_once(turn: Turn, flight: Flight, answer: Refused) -> None:
-        if answer.refusal is Refusal.BAD_VERSION:
-            tenure.lose(turn, "record_replaced")
-        else:
-            on_refused(turn, flight, answer)
-
-    monkeypatch.setattr(tenure, "_on_refused", lose_at_once)
-
-
-def _takes_a_lost_answer_for_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    on_unanswered = tenure.on_unanswered
-
-    def lose_at_once(turn: Turn, purpose: Purpose) -> None:
-        on_unanswered(turn, purpose)
-        if purpose is Purpose.WRITE:
-            tenure.lose(turn, "unanswered")
-
-    monkeypatch.setattr(tenure, "on_unanswered", lose_at_once)
-
-
 _WITHOUT_NEED = "without need"
 _AT_ONCE = (0.005, 0.02, 0.05)
 _LEADER = (Target.LEADER,)
+_STANDBY = (Target.STANDBY,)
 _AWAY = fault(Kind.PARTITION, targets=_LEADER, lasting=(1.5, 2.5), spices=(0,), gaps=_AT_ONCE)
 
-PLANTS: dict[str, tuple[Plant, st.SearchStrategy[Scenario], str]] = {
-    "claims without waiting": (_claims_without_waiting, scenarios(), "two commands act"),
-    "sight outlives its version": (_sight_outlives_its_version, scenarios(), "two commands act"),
+_REMADE = scenarios(script=(fault(Kind.REMAKE_RECORD, gaps=(0.0, 0.001, 0.1)),), starts=(0.0,)) | scenarios(
+    script=(
+        fault(Kind.REMAKE_RECORD, targets=_STANDBY, gaps=(0.5,)),
+        fault(Kind.DELETE_CANDIDATE, Kind.LEAVE, targets=_LEADER, gaps=(0.05,)),
+    )
+)
+
+
+def _on_the_way_out(*then: st.SearchStrategy[Fault]) -> st.SearchStrategy[Scenario]:
+    """Choose what befalls a host whose candidacy is gone, while its claim is still in doubt.
+
+    A fifth of a lease after the claim the connection is dropped; having found its candidate gone it has yet to see the
+    record, and what it reads is handed over late.
+    """
+    return scenarios(
+        script=(
+            fault(Kind.AMBUSH, targets=(Target.FIRST, Target.SECOND), spices=(0,), gaps=(0.0,)),
+            fault(Kind.LATE_HAND_OVER, targets=(Target.SAME,), lasting=(1.5,), spices=(6,), gaps=(0.01,)),
+            fault(Kind.DELETE_CANDIDATE, targets=(Target.SAME,), gaps=(0.02,)),
+            *then,
+        ),
+        timings=(LONG,),
+        sessions=(1.0,),
+        starts=(0.0,),
+    )
+
+
+PLANTS: dict[str, tuple[plants.Plant, st.SearchStrategy[Scenario], str]] = {
+    "claims without waiting": (plants.claims_without_waiting, scenarios(), "two commands act"),
+    "sight outlives its version": (plants.sight_outlives_its_version, scenarios(), "two commands act"),
     "dates renewals from the answer": (
-        _dates_renewals_from_the_answer,
+        plants.dates_renewals_from_the_answer,
         # Answers that take long, then nothing that arrives any more; the longest lease, beside which margins are small.
         scenarios(
             fault(Kind.SLOW, targets=_LEADER, lasting=(2.5,), spices=(11,), gaps=(0.0,))
@@ -155,7 +73,7 @@ PLANTS: dict[str, tuple[Plant, st.SearchStrategy[Scenario], str]] = {
         "two commands act",
     ),
     "revives lapsed leases": (
-        _revives_lapsed_leases,
+        plants.revives_lapsed_leases,
         # An answer that waits in the inbox of a supervisor which is stuck until just after the end of its lease.
         scenarios(
             st.one_of(
@@ -170,9 +88,13 @@ PLANTS: dict[str, tuple[Plant, st.SearchStrategy[Scenario], str]] = {
         ),
         "a lapsed lease was revived",
     ),
-    "releases before the command is gone": (_releases_before_the_command_is_gone, scenarios(), "two commands act"),
+    "releases before the command is gone": (
+        plants.releases_before_the_command_is_gone,
+        scenarios(),
+        "two commands act",
+    ),
     "creates missing records released": (
-        _creates_missing_records_released,
+        plants.creates_missing_records_released,
         # A leader that cannot be told, and an operator who takes its candidate and the record away.
         scenarios(
             _AWAY
@@ -183,14 +105,14 @@ PLANTS: dict[str, tuple[Plant, st.SearchStrategy[Scenario], str]] = {
         ),
         "two commands act",
     ),
-    "takes the token from the creation": (_takes_the_token_from_the_creation, scenarios(), "token"),
+    "takes the token from the creation": (plants.takes_the_token_from_the_creation, scenarios(), "token"),
     "takes the token from the version": (
-        _takes_the_token_from_the_version,
+        plants.takes_the_token_from_the_version,
         scenarios(fault(Kind.DELETE_RECORD, Kind.LEAVE, targets=_LEADER, gaps=(0.5, 1.0)), least=2, most=4),
         "token",
     ),
     "claims without its candidate": (
-        _claims_without_its_candidate,
+        plants.claims_without_its_candidate,
         # A claim that is under way for long enough.
         scenarios(
             fault(Kind.AMBUSH, lasting=(0.05, 0.1, 0.15), spices=(3,), gaps=(0.005, 0.02))
@@ -200,16 +122,66 @@ PLANTS: dict[str, tuple[Plant, st.SearchStrategy[Scenario], str]] = {
         "claimed, but the queue is",
     ),
     "guard without deadlines": (
-        _guard_without_deadlines,
+        plants.guard_without_deadlines,
         scenarios(fault(Kind.FREEZE, Kind.STICK, Kind.PARTITION, targets=_LEADER, lasting=(0.9, 1.5, 2.5))),
         "two commands act|too long",
     ),
+    "beats at its leisure": (
+        plants.beats_at_its_leisure,
+        # A leader that nobody renews, whose guard freezes after its last answer and shortly before SIGKILL is due.
+        scenarios(
+            script=(
+                fault(Kind.PARTITION, targets=_LEADER, lasting=(1.5,), spices=(0,), gaps=(0.5,)),
+                fault(Kind.FREEZE_GUARD, targets=(Target.SAME,), lasting=(0.5,), gaps=(0.8, 0.83, 0.86, 0.89)),
+            ),
+            timings=(Timing(lease=20.0, grace=0.0, stop_timeout=10.0),),
+        ),
+        "two commands act|too long",
+    ),
+    "deaf to watches before their answers": (
+        plants.deaf_to_watches_before_their_answers,
+        # A standby that looks again who is ahead, at the moment when that one goes.
+        scenarios(
+            script=(
+                fault(Kind.LATE_HAND_OVER, targets=_STANDBY, lasting=(0.5,), spices=(0, 3, 6), gaps=(0.2,)),
+                fault(Kind.RESET, targets=_STANDBY, gaps=(0.0, 0.005)),
+                fault(Kind.DELETE_CANDIDATE, Kind.EXPIRE, targets=_LEADER, gaps=(0.005, 0.01, 0.02, 0.05)),
+            ),
+        ),
+        "nobody leads",
+    ),
+    "looks at versions only": (plants.looks_at_versions_only, _REMADE, "made anew"),
+    "claims again what it claimed by mistake": (plants.claims_again_what_it_claimed_by_mistake, _REMADE, "made anew"),
+    "forgets that it was asked to leave": (
+        plants.forgets_that_it_was_asked_to_leave,
+        _on_the_way_out(fault(Kind.LEAVE, targets=(Target.SAME,), spices=(1,), gaps=(0.2, 0.22, 0.24, 0.26))),
+        "asked to leave",
+    ),
+    "campaigns with a failed guard": (
+        plants.campaigns_with_a_failed_guard,
+        _on_the_way_out(
+            fault(Kind.KILL_GUARD, targets=(Target.SAME,), gaps=(0.2, 0.22, 0.24)),
+            fault(Kind.KILL_BOTH, targets=_LEADER, gaps=(1.5,)),
+        ),
+        "nobody leads",
+    ),
+    "waits for a command that never goes": (
+        plants.waits_for_a_command_that_never_goes,
+        # Leadership is lost for certain, and the candidate is still there.
+        scenarios(
+            script=(
+                fault(Kind.HANG_COMMAND, targets=_LEADER, gaps=(0.5,)),
+                fault(Kind.DELETE_RECORD, Kind.REMAKE_RECORD, Kind.STICK, targets=_LEADER, lasting=(0.98,)),
+            ),
+        ),
+        "nobody leads|stays for what hangs",
+    ),
     "believes BadVersion": (
-        _believes_bad_version,
+        plants.believes_bad_version,
         scenarios(fault(Kind.TOUCH_RECORD, Kind.AMBUSH, targets=_LEADER, lasting=(0.1,), gaps=(1.0,)), sessions=(1.0,)),
         _WITHOUT_NEED,
     ),
-    "takes a lost answer for a loss": (_takes_a_lost_answer_for_a_loss, RIDDEN_OUT, _WITHOUT_NEED),
+    "takes a lost answer for a loss": (plants.takes_a_lost_answer_for_a_loss, RIDDEN_OUT, _WITHOUT_NEED),
 }
 
 

@@ -7,34 +7,39 @@ stop at 5 s, SIGKILL at 7 s, gone by 8 s of a lease of 10 s (margin 2, allowance
 import pytest
 
 from zkleader.core import wire
-from zkleader.core.lease import Instant, Timing
-from zkleader.core.termination import (
-    RELEASE_AT_LEAST,
-    RELEASE_AT_MOST,
+from zkleader.core.guard_actions import (
     AbandonRelease,
     Action,
-    Event,
-    Executed,
     Exit,
-    FirstReaped,
     ForwardSignal,
     Kill,
     KillSupervisor,
-    NotExecuted,
-    Phase,
-    ReleaseEnded,
     ReleaseForSupervisor,
     Report,
     SendStopSignal,
     Spawn,
-    State,
+)
+from zkleader.core.guard_events import (
+    Event,
+    Executed,
+    FirstReaped,
+    NotExecuted,
+    ReleaseEnded,
     SupervisorAbsent,
     SupervisorGone,
     SupervisorSilent,
     Tick,
     TreeGone,
+)
+from zkleader.core.guard_state import Phase, State
+from zkleader.core.lease import Instant, Timing
+from zkleader.core.termination import (
+    KILL_REPEAT_LONGEST,
+    RELEASE_AT_LEAST,
+    RELEASE_AT_MOST,
     due_in,
     step,
+    under_latest_lease,
 )
 from zkleader.core.wire import Cause
 
@@ -112,6 +117,26 @@ def test_a_start_under_a_healthy_lease_spawns_with_its_environment() -> None:
     assert script.do(1, START) == (Spawn(lease_start=at(0), environment={"ZKLEADER_TOKEN": "7"}),)
     assert script.do(1, Executed(pid=42)) == (told(wire.Started(pid=42)),)
     assert script.phase is Phase.RUNNING
+
+
+def test_a_start_is_under_the_latest_renewal_that_was_said_behind_it() -> None:
+    """A guard that is late finds both at once, and the lease in force is the renewed one."""
+    earlier, later = wire.Extend(lease_start=at(-1)), wire.Extend(lease_start=at(4))
+    beat = wire.Beat(number=1)
+    renewed = START.but(lease_start=at(4))
+    assert under_latest_lease([START, beat, earlier, later]) == [renewed, beat, earlier, later]
+    script = Script()
+    assert script.do(8, renewed) == (Spawn(lease_start=at(4), environment=START.environment),)
+    # Later on one clock only would shorten what the other has promised.
+    mixed = wire.Extend(lease_start=at(4)._replace(raw=at(-1).raw))
+    assert under_latest_lease([START, mixed]) == [START, mixed]
+
+
+@pytest.mark.parametrize("message", [wire.Stop(cause=Cause.LOSS), wire.Stop(cause=Cause.ASKED), wire.KillNow()])
+def test_a_renewal_that_was_said_behind_the_end_moves_no_start(message: wire.Message) -> None:
+    """What was lost stays lost, in whichever order it is found."""
+    said = [START, message, wire.Extend(lease_start=at(4))]
+    assert under_latest_lease(said) == said
 
 
 def test_a_start_whose_stop_is_due_is_refused() -> None:
@@ -400,6 +425,19 @@ def test_a_first_process_that_ends_while_stopping_does_not_end_the_stopping() ->
     assert gone_of(script.do(3, TreeGone(signalled=2, killed=1))).wait_status == 15
 
 
+def test_signals_that_come_while_the_command_starts_are_forwarded_once_it_is_there() -> None:
+    """Before that its process is still ours, and the user's signal would be lost."""
+    script = Script()
+    script.do(0, wire.Start(lease_start=at(0), environment={}))
+    assert script.do(0, wire.Forward(signal=10, to_group=False)) == ()
+    assert script.do(0, wire.Forward(signal=3, to_group=True)) == ()
+    assert script.do(0, Executed(pid=7)) == (
+        told(wire.Started(pid=7)),
+        ForwardSignal(signal=10, to_group=False),
+        ForwardSignal(signal=3, to_group=True),
+    )
+
+
 def test_signals_are_forwarded_only_to_a_command_that_is_there() -> None:
     """A pid that is gone may be a stranger's."""
     forward = wire.Forward(signal=10, to_group=False)
@@ -489,6 +527,8 @@ def test_a_release_has_what_is_left_of_the_lease_within_bounds() -> None:
         assert script.due(ended_at) == pytest.approx(seconds)
         assert script.tick(ended_at + seconds - 0.001) == ()
         assert script.tick(ended_at + seconds) == (AbandonRelease(),)
+        # One that does not end at once sits in the kernel; asking without a pause would take a processor.
+        assert script.due(ended_at + seconds) == KILL_REPEAT_LONGEST
         assert script.do(ended_at + seconds, ReleaseEnded()) == (Exit(),)
     script = Script()
     script.do(0, wire.Candidacy(guid="guid"))

@@ -19,7 +19,7 @@ from zkleader.exit_status import ExitStatus
 from zkleader.guard.handle import become_subreaper, note_children
 from zkleader.inbox import Inbox
 from zkleader.log import Log
-from zkleader.supervisor import TAKEN, Supervisor
+from zkleader.supervisor import TAKEN, TAKEN_AS_FIRST, Supervisor
 
 _PYTHON_IGNORES = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 """Python ignores them before our first line, so what they were cannot be known: the command gets the default."""
@@ -56,7 +56,8 @@ def _take_over() -> tuple[Inherited, Inbox]:
         int(number) for number in signal.valid_signals() - _PYTHON_IGNORES if signal.getsignal(number) is signal.SIG_IGN
     )
     inbox = Inbox()
-    taken = tuple(number for number in TAKEN if number not in ignored)  # what nohup ignores stays ignored
+    wanted = TAKEN_AS_FIRST if os.getpid() == 1 else TAKEN
+    taken = tuple(number for number in wanted if number not in ignored)  # what nohup ignores stays ignored
     inbox.take_signals(taken)
     inbox.take_failures()
     # Whoever started us may have blocked them; the command gets the mask as it was.

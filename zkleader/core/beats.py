@@ -11,7 +11,7 @@ from zkleader.core.lease import Instant, Timing
 from zkleader.core.value import Value
 
 START_PATIENCE = 10.0
-"""Seconds of silence that a guard is allowed before its first word: a busy host may take that long to start it."""
+"""Seconds of silence that a process is allowed before its first word: a busy host may take that long to start it."""
 
 
 class Beats(Value):

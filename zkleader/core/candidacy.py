@@ -148,6 +148,9 @@ def _take(turn: Turn, event: Event) -> None:
             turn.leave(Outcome(end=End.GUARD_FAILED, reason=event.reason))
         elif state.phase in _WITH_A_COMMAND:
             tenure.on_guard_failed(turn, event)
+        elif state.outcome is not None and state.outcome.end is End.CANDIDACY_LOST:
+            # Another candidacy would be elected with a guard that can start nothing.
+            state.outcome = Outcome(end=End.GUARD_FAILED, reason=event.reason)
         # Else its work is done, and how we end is decided.
 
 

@@ -4,21 +4,37 @@ It owns the order of things inside the guard: nothing starts late, the stop sign
 time, and only proof makes a command gone.  It must not know processes, sockets or clocks: events and the present
 instant go in, actions come out, and the guard's loop performs them.  It does not promise that a kill takes effect; it
 goes on asking for it until the proof arrives.
-
-    IDLE -> STARTING -> RUNNING -> STOPPING -> KILLING -> GONE -> RELEASING -> RELEASED -> EXITED
-
-Every phase may be skipped forwards and none is entered twice.  That a guard starts a command at most once is the
-finality on which a release for a frozen supervisor rests.
 """
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import NamedTuple
-
 from zkleader.core import wire
-from zkleader.core.lease import Instant, Timing
-from zkleader.core.value import Value
+from zkleader.core.guard_actions import (
+    AbandonRelease,
+    Action,
+    Exit,
+    ForwardSignal,
+    Kill,
+    KillSupervisor,
+    ReleaseForSupervisor,
+    Report,
+    SendStopSignal,
+    Spawn,
+)
+from zkleader.core.guard_events import (
+    Event,
+    Executed,
+    FirstReaped,
+    NotExecuted,
+    ReleaseEnded,
+    SupervisorAbsent,
+    SupervisorGone,
+    SupervisorSilent,
+    Tick,
+    TreeGone,
+)
+from zkleader.core.guard_state import COMMAND_EXISTS, Limit, Phase, State, Supervisor
+from zkleader.core.lease import Instant
 from zkleader.core.wire import Cause
 
 RELEASE_AT_MOST = 10.0
@@ -36,206 +52,7 @@ KILL_REPEAT_LONGEST = 0.25
 KILL_REPEAT_FRACTION = 0.05
 """The interval between passes, as a fraction of the time since the first."""
 
-
-class Phase(Enum):
-    """The guard's one state machine."""
-
-    IDLE = "idle"
-    """Nothing was started yet."""
-    STARTING = "starting"
-    """The command's process exists, and has not been seen to execute the command."""
-    RUNNING = "running"
-    """The command runs, and nobody wants it stopped."""
-    STOPPING = "stopping"
-    """The stop signal was sent."""
-    KILLING = "killing"
-    """SIGKILL was sent, and is repeated until there is proof."""
-    GONE = "gone"
-    """Nothing of a command exists, and nothing will be started any more."""
-    RELEASING = "releasing"
-    """A program releases in the supervisor's place."""
-    RELEASED = "released"
-    """That program has ended; the guard stays for a supervisor that may yet be continued."""
-    EXITED = "exited"
-    """The guard has nothing left to do."""
-
-
-class Supervisor(Enum):
-    """What is known of the other process."""
-
-    ANSWERING = "answering"
-    ABSENT = "absent"
-    """Stopped, or silent for longer than a healthy one would be; it may come back."""
-    GONE = "gone"
-    """Dead, or its end of the socket is; it cannot come back."""
-    DISMISSED_US = "dismissed_us"
-    """It needs us no longer and has released, or will release, itself."""
-
-
-class Limit(NamedTuple):
-    """A deadline: so many seconds ``after`` the instant ``since``, counted as a holder must."""
-
-    since: Instant
-    after: float
-
-    def left(self, now: Instant) -> float:
-        """Seconds that are left; zero or less when it has passed."""
-        return self.after - now.held_since(self.since)
-
-
-class State(Value):
-    """Everything that the decisions depend on."""
-
-    timing: Timing
-    phase: Phase = Phase.IDLE
-    supervisor: Supervisor = Supervisor.ANSWERING
-    guid: str | None = None
-    """Of the candidacy that would have to be released; None before there is one."""
-    lease_start: Instant | None = None
-    """When the last renewal that counts was sent; None before a start was asked for."""
-    cause: Cause | None = None
-    """The first cause that was met: the one told."""
-    loss: Cause | None = None
-    """The first cause that ended leadership itself; from then on nothing starts and no renewal counts."""
-    refusal: wire.TooLate | wire.ExecFailed | None = None
-    """Why the command was never executed; told instead of its end."""
-    wait_status: int = 0
-    """The first process's, raw, once it was reaped."""
-    stop_began: Instant | None = None
-    kill_began: Instant | None = None
-    kill_limit: Limit | None = None
-    """The earliest SIGKILL that the causes met so far ask for; the lease's own always holds beside it."""
-    release_limit: Limit | None = None
-
-
-# ---- events: what the supervisor says is an event as it stands, the rest is here
-
-
-class Executed(Value):
-    """The command's process has executed the command."""
-
-    pid: int
-
-
-class NotExecuted(Value):
-    """The command's process could not execute the command, or was too late; it ends without having done anything."""
-
-    refusal: wire.TooLate | wire.ExecFailed
-
-
-class FirstReaped(Value):
-    """The command's first process was reaped.  ``alone``: nothing else was found, so there is nobody to stop."""
-
-    wait_status: int
-    alone: bool
-
-
-class TreeGone(Value):
-    """Proof, not absence of evidence: nothing of the command exists.  The counts are for the report."""
-
-    signalled: int
-    killed: int
-
-
-class Tick(Value):
-    """Time has passed, and everything that had arrived before was handed in."""
-
-
-class SupervisorAbsent(Value):
-    """The supervisor is stopped, or was silent for longer than a healthy one would be."""
-
-
-class SupervisorSilent(Value):
-    """The supervisor was silent for so long that it holds up the election, and it is not merely stopped."""
-
-
-class SupervisorGone(Value):
-    """The supervisor is dead, or its end of the socket is closed."""
-
-
-class ReleaseEnded(Value):
-    """The program that releases for the supervisor has ended, or could not be started."""
-
-
-Event = (
-    wire.Message
-    | Executed
-    | NotExecuted
-    | FirstReaped
-    | TreeGone
-    | Tick
-    | SupervisorAbsent
-    | SupervisorSilent
-    | SupervisorGone
-    | ReleaseEnded
-)
-
-
-# ---- actions
-
-
-class Spawn(Value):
-    """Fork and execute the command with this added to its environment."""
-
-    lease_start: Instant
-    environment: dict[str, str]
-
-
-class SendStopSignal(Value):
-    """Send the stop signal, and SIGCONT, to everything of the command."""
-
-
-class ForwardSignal(Value):
-    """Send a signal to the command's first process or to its group, if it has not been reaped."""
-
-    signal: int
-    to_group: bool
-
-
-class Kill(Value):
-    """One more pass of SIGKILL over everything of the command."""
-
-
-class Report(Value):
-    """Tell the supervisor."""
-
-    message: wire.Message
-
-
-class KillSupervisor(Value):
-    """SIGKILL the supervisor."""
-
-
-class ReleaseForSupervisor(Value):
-    """Start the program that releases the lease, or deletes the candidate, of this guid."""
-
-    guid: str
-
-
-class AbandonRelease(Value):
-    """SIGKILL that program: it has had its time."""
-
-
-class Exit(Value):
-    """The guard ends."""
-
-
-Action = (
-    Spawn
-    | SendStopSignal
-    | ForwardSignal
-    | Kill
-    | Report
-    | KillSupervisor
-    | ReleaseForSupervisor
-    | AbandonRelease
-    | Exit
-)
-
 Outcome = tuple[State, tuple[Action, ...]]
-
-COMMAND_EXISTS = (Phase.STARTING, Phase.RUNNING, Phase.STOPPING, Phase.KILLING)
-"""The phases in which something of the command may exist."""
 
 
 def step(state: State, event: Event, now: Instant) -> Outcome:
@@ -252,6 +69,18 @@ def step(state: State, event: Event, now: Instant) -> Outcome:
     return state, (*actions, *last)
 
 
+def under_latest_lease(messages: list[wire.Message]) -> list[wire.Message]:
+    """Return what was said at once, with a start put under the latest renewal that was said behind it.
+
+    A guard that comes late to its socket, because its interpreter started slowly or it was frozen, finds both.  Taken
+    one by one the start would be judged by a deadline that has been moved already, and be refused for good.
+    """
+    return [
+        _renewed(message, messages[index + 1 :]) if isinstance(message, wire.Start) else message
+        for index, message in enumerate(messages)
+    ]
+
+
 def due_in(state: State, now: Instant) -> float | None:
     """Return in how many seconds a Tick will change something, zero if it would already, None if never."""
     limits: list[float] = []
@@ -263,7 +92,9 @@ def due_in(state: State, now: Instant) -> float | None:
         elapsed = now.held_since(state.kill_began)
         limits.append(min(KILL_REPEAT_LONGEST, max(KILL_REPEAT_SHORTEST, KILL_REPEAT_FRACTION * elapsed)))
     if state.phase is Phase.RELEASING and state.release_limit is not None:
-        limits.append(state.release_limit.left(now))
+        # Past it the program is killed again now and then: one that does not end at once sits in the kernel.
+        left = state.release_limit.left(now)
+        limits.append(left if left > 0 else KILL_REPEAT_LONGEST)
     return max(0.0, min(limits)) if limits else None
 
 
@@ -287,15 +118,21 @@ def _hear(state: State, message: wire.Message, now: Instant) -> Outcome:
             return state.but(loss=_first_loss(state, cause)), ()
         case wire.KillNow():
             return _kill_now(state, now)
-        case wire.Forward(signal=signal, to_group=to_group):
-            running = state.phase in (Phase.RUNNING, Phase.STOPPING)
-            return state, (ForwardSignal(signal=signal, to_group=to_group),) if running else ()
+        case wire.Forward():
+            if state.phase is Phase.STARTING:
+                # The race: before the command is executed its process is still ours, and would ignore the signal.
+                return state.but(forwards=(*state.forwards, message)), ()
+            return state, (_forward(message),) if state.phase in (Phase.RUNNING, Phase.STOPPING) else ()
         case wire.Dismiss():
             dismissed = state.but(supervisor=Supervisor.DISMISSED_US)
             # Nobody should dismiss the guard of a running command.  If it happens, that is a supervisor that is gone.
             return _stop(dismissed, Cause.SUPERVISOR_GONE, now) if state.phase in COMMAND_EXISTS else (dismissed, ())
         case _:
             raise wire.MalformedMessageError(f"the supervisor does not say {type(message).__name__}")
+
+
+def _forward(message: wire.Forward) -> ForwardSignal:
+    return ForwardSignal(signal=message.signal, to_group=message.to_group)
 
 
 def _notice(state: State, event: Event, now: Instant) -> Outcome:
@@ -305,9 +142,11 @@ def _notice(state: State, event: Event, now: Instant) -> Outcome:
             told = Report(message=wire.Started(pid=pid))
             if state.phase is not Phase.STARTING:
                 return state, (told,)
+            held = tuple(_forward(message) for message in state.forwards)
+            state = state.but(forwards=())
             if state.cause is not None:  # asked to stop while it started
-                return state.but(phase=Phase.STOPPING), (told, SendStopSignal())
-            return state.but(phase=Phase.RUNNING), (told,)
+                return state.but(phase=Phase.STOPPING), (told, *held, SendStopSignal())
+            return state.but(phase=Phase.RUNNING), (told, *held)
         case NotExecuted(refusal=refusal):
             if state.phase is not Phase.STARTING:
                 # Stopping was told, so its end is told too; whether it would have executed no longer matters.
@@ -362,11 +201,25 @@ def _extend(state: State, lease_start: Instant) -> State:
     # Finality: what was lost stays lost, or a release for a frozen supervisor would not be safe.
     if state.loss is not None or state.lease_start is None or state.phase not in COMMAND_EXISTS:
         return state
-    # Confirmations of an attempt in doubt may arrive after that of a later one.  A lease only moves forwards, on
-    # both clocks: taking one that is later on one of them alone would shorten what the other has promised.
-    if lease_start.raw <= state.lease_start.raw or lease_start.boottime <= state.lease_start.boottime:
-        return state
-    return state.but(lease_start=lease_start)
+    return state.but(lease_start=lease_start) if _is_later(lease_start, state.lease_start) else state
+
+
+def _renewed(start: wire.Start, said_behind: list[wire.Message]) -> wire.Start:
+    for message in said_behind:
+        if isinstance(message, wire.Stop | wire.KillNow):
+            break
+        if isinstance(message, wire.Extend) and _is_later(message.lease_start, start.lease_start):
+            start = start.but(lease_start=message.lease_start)
+    return start
+
+
+def _is_later(lease_start: Instant, than: Instant) -> bool:
+    """Say whether a renewal moves a lease that began at the other instant.
+
+    Confirmations of an attempt in doubt may arrive after that of a later one.  A lease only moves forwards, on both
+    clocks: taking one that is later on one of them alone would shorten what the other has promised.
+    """
+    return lease_start.raw > than.raw and lease_start.boottime > than.boottime
 
 
 def _stop(state: State, cause: Cause, now: Instant) -> Outcome:

@@ -13,6 +13,6 @@ def signal_of(wait_status: int) -> int | None:
 
 
 def exit_status_of(wait_status: int) -> int:
-    """Return the exit status, or 128 + n for a process that signal n ended."""
+    """Return the exit status, or `SIGNAL_BASE` + n for a process that signal n ended."""
     number = signal_of(wait_status)
     return (wait_status >> 8) & 0xFF if number is None else SIGNAL_BASE + number

@@ -131,11 +131,17 @@ def remove_stale(own: str) -> None:
 
 def members(path: str) -> list[int]:
     """Return the pids of the living processes in a leaf and below it."""
-    found: list[int] = []
-    for directory, _, _ in os.walk(path):
-        # 0 stands for a process that our pid namespace does not show; it has no number to signal it by.
-        found += [int(pid) for pid in read_proc(f"{directory}/cgroup.procs").split() if pid != b"0"]
-    return found
+    # 0 stands for a process that our pid namespace does not show; it has no number to signal it by.
+    return [pid for pid in _list_living(path) if pid != 0]
+
+
+def is_inhabited(path: str) -> bool:
+    """Say whether a living process is in a leaf or below it; populated without one, it is about to be empty."""
+    return bool(_list_living(path))
+
+
+def _list_living(path: str) -> list[int]:
+    return [int(pid) for directory, _, _ in os.walk(path) for pid in read_proc(f"{directory}/cgroup.procs").split()]
 
 
 def is_member(path: str, pid: int) -> bool:

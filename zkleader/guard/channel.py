@@ -29,8 +29,6 @@ class Channel:
         self._queue: deque[bytes] = deque()
         self.closed = False
         """Whether the other side is gone; everything that it had sent before was received."""
-        self.lost = 0
-        """How many messages were dropped because the other side did not read."""
 
     def fileno(self) -> int:
         """Return the descriptor for poll()."""
@@ -48,9 +46,8 @@ class Channel:
             raise ValueError(f"a {type(message).__name__} of {len(packet)} bytes is longer than {wire.MAX_BYTES}")
         self.flush()
         if self._queue or not self._send_now(packet):
-            if isinstance(message, _MAY_BE_LOST) or len(self._queue) >= QUEUE_LIMIT:
-                self.lost += 1
-            else:
+            may_be_lost = isinstance(message, _MAY_BE_LOST)
+            if not may_be_lost and len(self._queue) < QUEUE_LIMIT:
                 self._queue.append(packet)
 
     def flush(self) -> None:

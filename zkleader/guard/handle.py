@@ -21,7 +21,7 @@ from zkleader.core import wire
 from zkleader.core.value import Value
 from zkleader.guard import process_tree, system
 from zkleader.guard.channel import Channel
-from zkleader.guard.process_tree import Noted, note_children
+from zkleader.guard.descendants import Noted, note_children
 from zkleader.guard.settings import GuardSettings
 from zkleader.guard.system import become_subreaper
 

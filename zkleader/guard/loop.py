@@ -15,24 +15,25 @@ import select
 import signal
 import socket
 import sys
-import time
 from types import FrameType
 
-from zkleader.core import termination, wire
+from zkleader.core import guard_actions, guard_events, guard_state, termination, wire
+from zkleader.core.guard_state import Phase
 from zkleader.core.lease import Instant
-from zkleader.core.termination import Phase
-from zkleader.guard import process_tree, release, spawn, system
-from zkleader.guard.cgroup import Leaf
+from zkleader.guard import release, system
 from zkleader.guard.channel import Channel
-from zkleader.guard.settings import GuardSettings, Scope
+from zkleader.guard.command import Command
+from zkleader.guard.settings import GuardSettings
 from zkleader.guard.watch import SupervisorWatch
 
 LONGEST_POLL = 0.25
 """Seconds; poll() sleeps on CLOCK_MONOTONIC, which stands still during suspend, so a longer sleep would notice the
 resuming too late."""
 
-UNPROVEN_POLL = 0.005
-"""Seconds between looks at a leaf whose last process was reaped: the kernel counts it a little longer."""
+EMPTYING_POLL = 0.005
+"""Seconds between looks at a leaf whose last process was reaped while the kernel counts it a little longer.  The
+leaf tells of the change too, but of two that follow each other closely only after 10 ms.  Everything else that is
+waited for has news of its own: a child that ends, adopted or another user's, raises SIGCHLD."""
 
 IGNORED = (
     signal.SIGTERM,
@@ -95,33 +96,23 @@ class Guard:
         self._settings = settings
         self._channel = channel
         self._watch = SupervisorWatch(settings.supervisor_pid, supervisor, settings.timing)
-        self._state = termination.State(timing=settings.timing)
-        self._scope: process_tree.SearchScope
-        self._leaf: Leaf | None
-        self._scope, self._leaf = process_tree.open_scope(
-            settings.supervisor_pid, search_only=settings.scope is Scope.SEARCH
-        )
-        self._starting: spawn.Starting | None = None
-        self._first: int | None = None
-        """The command's first process, until it is reaped: only so long may it be signalled by its number."""
+        self._state = guard_state.State(timing=settings.timing)
+        self._command = Command(settings)
         self._release: release.Release | None = None
-        self._signalled = 0
-        self._killed = 0
-        self._kill_passes = 0
         self._refused_told = 0
         self._supervisor_died = False
         self._exiting = False
         self._wake = _wake_on_child()
         self._poll = select.poll()
         self._poll.register(self._wake, select.POLLIN)
-        if self._leaf is not None:
-            self._poll.register(self._leaf.events, select.POLLPRI)
+        if self._command.leaf_events is not None:
+            self._poll.register(self._command.leaf_events, select.POLLPRI)
         self._poll.register(supervisor, select.POLLIN)
 
     def run(self) -> int:
         """Serve until nobody needs us."""
-        ready = wire.Ready(pid=os.getpid(), scope=self._scope.kind, detail=self._scope.detail)
-        self._channel.send(ready)
+        command = self._command
+        self._channel.send(wire.Ready(pid=os.getpid(), scope=command.scope_kind, detail=command.scope_detail))
         while not self._exiting:
             self._wait()
             # The order matters.  How the start went comes before the end of what was started; everything that the
@@ -134,25 +125,18 @@ class Guard:
             self._reap()
             self._hear()
             self._watch_supervisor()
-            self._handle(termination.Tick(), at=judged_at)
+            self._handle(guard_events.Tick(), at=judged_at)
             self._prove()
-        self._scope.close()
+        command.remove_leaf()
         if self._supervisor_died:
             self._say(self._last_words())
         return 0
 
     def end_after_fault(self, error: BaseException) -> None:
-        """Kill the command and wait for the proof, trusting nothing but the scope; then say one line."""
+        """Kill the command and wait for the proof, trusting nothing but the kernel; then say one line."""
         fault = f"{type(error).__name__}: {error}".replace("\n", " ")
-        existed = self._first is not None or self._state.phase in termination.COMMAND_EXISTS
-        pause = termination.KILL_REPEAT_SHORTEST
-        while True:
-            self._scope.kill()
-            if self._scope.reap().childless and self._scope.is_unpopulated():
-                break
-            time.sleep(pause)
-            pause = min(2 * pause, termination.KILL_REPEAT_LONGEST)
-        self._scope.close()
+        existed = self._command.first_lives or self._state.phase in guard_state.COMMAND_EXISTS
+        self._command.kill_until_gone()
         self._channel.send(wire.Note(level="error", event="guard_failed", facts={"reason": fault}))
         self._say(f"guard failed: {fault}" + ("; command ended" if existed else ""))
 
@@ -163,21 +147,23 @@ class Guard:
         if not self._channel.closed:
             events = select.POLLIN | (select.POLLOUT if self._channel.wants_write else 0)
             self._poll.register(self._channel.fileno(), events)
-        if self._starting is not None:
-            self._poll.register(self._starting.fileno(), select.POLLIN)
+        start_news = self._command.start_news
+        if start_news is not None:
+            self._poll.register(start_news, select.POLLIN)
         seconds = self._seconds_to_wait()
         try:
             # Rounded up: rounded down it would spin through the last millisecond.
             ready = self._poll.poll(int(seconds * 1000) + 1 if seconds > 0 else 0)
         finally:
             # Its number may be another file's after it was read to its end.
-            if self._starting is not None:
-                self._poll.unregister(self._starting.fileno())
+            if start_news is not None:
+                self._poll.unregister(start_news)
         if any(fd == self._wake for fd, _ in ready):
             _drain(self._wake)
-        if self._leaf is not None and any(fd == self._leaf.events for fd, _ in ready):
+        leaf_events = self._command.leaf_events
+        if leaf_events is not None and any(fd == leaf_events for fd, _ in ready):
             # Reading is what rearms it; what it says is asked for anew where it matters.
-            os.pread(self._leaf.events, 4096, 0)
+            os.pread(leaf_events, 4096, 0)
         self._channel.flush()
 
     def _seconds_to_wait(self) -> float:
@@ -185,36 +171,36 @@ class Guard:
         waits = [due] if due is not None else []
         if self._state.phase is not Phase.IDLE:
             waits.append(LONGEST_POLL)
-        if self._may_be_proven():
-            waits.append(UNPROVEN_POLL)
+        if self._command.leaf_is_emptying:
+            waits.append(EMPTYING_POLL)
         if not self._channel.closed:
             waits.append(self._watch.seconds_to_wait())
         return min(waits, default=LONGEST_POLL)
 
     def _read_start(self) -> None:
         """Take the news of a start: executed, too late, or refused by the kernel."""
-        verdict = self._starting.read() if self._starting is not None else None
-        if self._starting is None or verdict is None:
+        started = self._command.read_start()
+        if started is None:
             return
-        pid, self._starting = self._starting.pid, None
+        pid, verdict = started
         if verdict.join_errno is not None:
             self._note("warning", "control_group_not_joined", reason=os.strerror(verdict.join_errno))
         if verdict.executed:
-            self._handle(termination.Executed(pid=pid))
+            self._handle(guard_events.Executed(pid=pid))
         elif verdict.late:
-            self._handle(termination.NotExecuted(refusal=wire.TooLate()))
+            self._handle(guard_events.NotExecuted(refusal=wire.TooLate()))
         else:
-            self._handle(termination.NotExecuted(refusal=wire.ExecFailed(errno=verdict.exec_errno or 0)))
+            self._handle(guard_events.NotExecuted(refusal=wire.ExecFailed(errno=verdict.exec_errno or 0)))
 
     def _reap(self) -> None:
-        """Reap what has ended.  Only here, so that a pid not seen here yet is still the process that it was."""
-        for pid, status in self._scope.reap().ended:
-            if pid == self._first:
-                self._first = None
-                # It may have executed and ended since the look before: nobody else writes to the pipe any more.
-                self._read_start()
-                self._handle(termination.FirstReaped(wait_status=status, alone=self._scope.is_alone()))
-            elif self._release is not None and pid == self._release.pid:
+        """Take the news of what has ended."""
+        reaped = self._command.reap()
+        if reaped.first is not None:
+            # It may have executed and ended since the look before: nobody else writes to the pipe any more.
+            self._read_start()
+            self._handle(guard_events.FirstReaped(wait_status=reaped.first, alone=reaped.alone))
+        for pid, status in reaped.others:
+            if self._release is not None and pid == self._release.pid:
                 self._release_ended(released=status == 0)
 
     def _hear(self) -> None:
@@ -236,14 +222,14 @@ class Guard:
             self._channel.closed = True
             self._supervisor_gone()
         elif self._watch.is_silent():
-            self._handle(termination.SupervisorSilent())
+            self._handle(guard_events.SupervisorSilent())
         elif self._state.phase is Phase.GONE and self._watch.is_absent():
-            self._handle(termination.SupervisorAbsent())
+            self._handle(guard_events.SupervisorAbsent())
 
     def _take(self, messages: list[wire.Message]) -> None:
         if messages:
-            self._watch.heard()
-        for message in messages:
+            self._watch.heard(is_beat=any(isinstance(message, wire.Beat) for message in messages))
+        for message in termination.under_latest_lease(messages):
             # The race: whoever asked for the start may have died since, and nobody would renew what it begins.
             if isinstance(message, wire.Start) and self._watch.is_dead():
                 continue
@@ -251,86 +237,63 @@ class Guard:
 
     def _supervisor_gone(self) -> None:
         self._poll.unregister(self._watch.pidfd)
-        self._supervisor_died = self._state.supervisor is not termination.Supervisor.DISMISSED_US
-        self._handle(termination.SupervisorGone())
-
-    def _may_be_proven(self) -> bool:
-        """Say whether the command's first process is reaped and the rest is not proven gone yet."""
-        return self._state.phase in termination.COMMAND_EXISTS and self._first is None and self._starting is None
+        self._supervisor_died = self._state.supervisor is not guard_state.Supervisor.DISMISSED_US
+        self._handle(guard_events.SupervisorGone())
 
     def _prove(self) -> None:
         """Hand in the proof that everything of the command is gone, as soon as there is one."""
-        if not self._may_be_proven():
+        if self._state.phase not in guard_state.COMMAND_EXISTS or self._command.first_lives:
             return
-        reaping = self._scope.reap()
-        if reaping.childless and self._scope.is_unpopulated():
-            self._handle(termination.TreeGone(signalled=self._signalled, killed=self._killed))
-            # Told first: removing the leaf may take its time, and nobody has to wait for it.
-            self._remove_leaf()
-
-    def _remove_leaf(self) -> None:
-        if self._leaf is not None:
-            self._poll.unregister(self._leaf.events)
-            self._leaf = None
-            if not self._scope.close():
-                self._note("warning", "control_group_not_removed", path=self._scope.detail)
+        if not self._command.is_gone():
+            return
+        command = self._command
+        self._handle(guard_events.TreeGone(signalled=command.signalled, killed=command.killed))
+        # Told first: removing the leaf may take its time, and nobody has to wait for it.
+        if command.leaf_events is not None:
+            self._poll.unregister(command.leaf_events)
+            if not command.remove_leaf():
+                self._note("warning", "control_group_not_removed", path=command.scope_detail)
 
     # ---- actions
 
-    def _handle(self, event: termination.Event, at: Instant | None = None) -> None:
+    def _handle(self, event: guard_events.Event, at: Instant | None = None) -> None:
         self._state, actions = termination.step(self._state, event, at or system.now())
         for action in actions:
             self._perform(action)
 
-    def _perform(self, action: termination.Action) -> None:
+    def _perform(self, action: guard_actions.Action) -> None:
         match action:
-            case termination.Spawn(lease_start=lease_start, environment=environment):
+            case guard_actions.Spawn(lease_start=lease_start, environment=environment):
                 self._spawn(lease_start, environment)
-            case termination.SendStopSignal():
-                self._signalled = self._scope.send(self._settings.stop_signal, self._first)
-                # A stopped process takes a handled signal only when it is continued.
-                self._scope.send(signal.SIGCONT, self._first)
+            case guard_actions.SendStopSignal():
+                self._command.send_stop_signal()
                 self._tell_refused()
-            case termination.ForwardSignal(signal=number, to_group=to_group):
-                self._forward(number, to_group=to_group)
-            case termination.Kill():
-                met = self._scope.kill()
-                self._kill_passes += 1
-                self._killed = met if self._kill_passes == 1 else self._killed
+            case guard_actions.ForwardSignal(signal=number, to_group=to_group):
+                if not self._command.forward(number, to_group=to_group):
+                    self._note("warning", "signal_refused", processes=1)
+            case guard_actions.Kill():
+                self._command.kill()
                 self._tell_refused()
-            case termination.Report(message=message):
+            case guard_actions.Report(message=message):
                 self._channel.send(message)
-            case termination.KillSupervisor():
+            case guard_actions.KillSupervisor():
                 self._watch.kill()
-            case termination.ReleaseForSupervisor(guid=guid):
+            case guard_actions.ReleaseForSupervisor(guid=guid):
                 self._start_release(guid)
-            case termination.AbandonRelease():
+            case guard_actions.AbandonRelease():
                 if self._release is not None:
                     self._release.abandon()
-            case termination.Exit():
+            case guard_actions.Exit():
                 self._exiting = True
 
     def _spawn(self, lease_start: Instant, environment: dict[str, str]) -> None:
         try:
-            self._starting = spawn.start(self._settings, environment, lease_start, self._leaf)
+            self._command.start(lease_start, environment)
         except OSError as error:
-            self._handle(termination.NotExecuted(refusal=wire.ExecFailed(errno=error.errno or 0)))
-        else:
-            self._first = self._starting.pid
-
-    def _forward(self, number: int, *, to_group: bool) -> None:
-        if self._first is None:
-            return
-        try:
-            # Not reaped yet, so neither number can be a stranger's.
-            os.killpg(self._first, number) if to_group else os.kill(self._first, number)
-        except ProcessLookupError:
-            pass
-        except PermissionError:
-            self._note("warning", "signal_refused", processes=1)
+            self._handle(guard_events.NotExecuted(refusal=wire.ExecFailed(errno=error.errno or 0)))
 
     def _tell_refused(self) -> None:
-        refused = len(self._scope.refused)
+        refused = self._command.refused
         if refused > self._refused_told:
             self._refused_told = refused
             self._note("warning", "signal_refused", processes=refused)
@@ -340,13 +303,13 @@ class Guard:
             self._release = release.start(self._settings, guid)
         except OSError as error:
             self._note("warning", "release_not_started", reason=error.strerror or str(error))
-            self._handle(termination.ReleaseEnded())
+            self._handle(guard_events.ReleaseEnded())
 
     def _release_ended(self, *, released: bool) -> None:
         assert self._release is not None, "only a program that was started is reaped"
         self._release.released = released
         self._note("info" if released else "warning", "released_for_supervisor", released=released)
-        self._handle(termination.ReleaseEnded())
+        self._handle(guard_events.ReleaseEnded())
 
     # ---- words
 
@@ -354,12 +317,13 @@ class Guard:
         self._channel.send(wire.Note(level=level, event=event, facts=facts))
 
     def _last_words(self) -> str:
-        if self._state.cause is None:
+        if not self._command.was_executed:
             command = "no command was running"
         else:
-            count = max(self._signalled, self._killed)
+            killed = self._command.killed
+            count = max(self._command.signalled, killed)
             noun = "process" if count == 1 else "processes"
-            command = f"command ended ({count} {noun}, {self._killed} killed)"
+            command = f"command ended ({count} {noun}, {killed} killed)"
         if self._release is None:
             return f"supervisor died: {command}"
         outcome = "released" if self._release.released else "not released, others wait out its lease"

@@ -14,17 +14,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from zkleader.guard import cgroup
-from zkleader.guard.system import ProcessStatus, process_status, read_proc
-
-
-class Noted(NamedTuple):
-    """A process that is not the command's, named so that a later one with its pid is not taken for it."""
-
-    pid: int
-    start: int
+from zkleader.guard.descendants import Lister, Noted, choose_lister
+from zkleader.guard.system import ProcessStatus, process_status
 
 
 class Reaping(NamedTuple):
@@ -34,68 +28,6 @@ class Reaping(NamedTuple):
     """Pid and raw wait status of each child that was reaped."""
     childless: bool
     """Proof that no child is left but those noted."""
-
-
-class Lister(Protocol):
-    """The way to list processes by their parents."""
-
-    def __call__(self, pid: int, *, recursive: bool) -> list[int]:
-        """Return the children of a process, or all its descendants; none when it is gone."""
-
-
-def list_by_task(pid: int, *, recursive: bool) -> list[int]:
-    """Read the kernel's own lists, which cost what the tree is large and not what the host is."""
-    found: list[int] = []
-    seen: set[int] = set()
-    unvisited = [pid]
-    while unvisited:
-        parent = unvisited.pop()
-        try:
-            threads = os.listdir(f"/proc/{parent}/task")
-        except OSError:
-            continue
-        for thread in threads:
-            # A process that is given another parent while we look may turn up twice.
-            children = [int(child) for child in read_proc(f"/proc/{parent}/task/{thread}/children").split()]
-            fresh = [child for child in children if child not in seen]
-            seen.update(fresh)
-            found += fresh
-            if recursive:
-                unvisited += fresh
-    return found
-
-
-def load_psutil_lister() -> Lister:
-    """Return the way for a kernel built without CONFIG_PROC_CHILDREN: a look at every process of the host.
-
-    Raises:
-        ImportError: psutil is not there.
-    """
-    import psutil  # noqa: PLC0415 - 20 ms that only such a kernel costs
-
-    def list_with_psutil(pid: int, *, recursive: bool) -> list[int]:
-        try:
-            return [child.pid for child in psutil.Process(pid).children(recursive=recursive)]
-        except psutil.Error:
-            return []
-
-    return list_with_psutil
-
-
-def choose_lister() -> Lister:
-    """Return the way that this kernel offers; ask before the command starts, an upgrade may take psutil's files away.
-
-    Raises:
-        ImportError: it would take psutil, which is not there.
-    """
-    offered = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
-    return list_by_task if offered else load_psutil_lister()
-
-
-def note_children() -> frozenset[Noted]:
-    """Return the children that we have now: what they become is not the command's."""
-    statuses = ((pid, process_status(pid)) for pid in choose_lister()(os.getpid(), recursive=False))
-    return frozenset(Noted(pid, status.start) for pid, status in statuses if status is not None)
 
 
 class SearchScope:
@@ -165,13 +97,13 @@ class SearchScope:
         """Say whether the control group, if there is one, has no process."""
         return True
 
+    def is_inhabited(self) -> bool:
+        """Say whether a process lives in the control group; the kernel calls it populated for a little longer."""
+        return False
+
     def close(self) -> bool:
         """Give up what was made for the command, once it is gone; False when it could not be removed."""
         return True
-
-    def is_alone(self) -> bool:
-        """Say whether a look at everything finds no living process; no proof, but nobody to send a signal to."""
-        return all(status.state == "Z" for status in self._find().values())
 
     def _find(self) -> dict[int, ProcessStatus]:
         """Return what is found of the command, zombies included: a leader that has ended may have living threads."""
@@ -253,8 +185,9 @@ class CgroupScope(SearchScope):
         inside = cgroup.members(self._path)
         try:
             cgroup.kill(self._path)
-        except PermissionError:
-            self.refused.update(inside)
+        except OSError:
+            # The kernel refuses for a leaf that its members made a threaded one; they are killed as a search would.
+            inside = []
         reached = self._find()
         for pid in inside:
             reached.pop(pid, None)
@@ -263,6 +196,10 @@ class CgroupScope(SearchScope):
     def is_unpopulated(self) -> bool:
         """Say whether the leaf has no process."""
         return not cgroup.is_populated(self._path)
+
+    def is_inhabited(self) -> bool:
+        """Say whether a process lives in the leaf."""
+        return cgroup.is_inhabited(self._path)
 
     def close(self) -> bool:
         """Remove the leaf."""

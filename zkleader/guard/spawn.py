@@ -18,6 +18,7 @@ from zkleader.core.lease import Instant
 from zkleader.core.value import Value
 from zkleader.guard import system
 from zkleader.guard.cgroup import Leaf
+from zkleader.guard.clone import fork_into
 from zkleader.guard.settings import GuardSettings, to_raw
 
 _LATE = b"late\n"
@@ -127,7 +128,7 @@ def _fork(leaf: Leaf | None) -> tuple[int, bool]:
     """Fork; return the pid, 0 in the child, and whether that is in the leaf already."""
     if leaf is not None:
         try:
-            return system.fork_into(leaf.directory), True
+            return fork_into(leaf.directory), True
         except OSError:
             pass  # A kernel before 5.7, or a sandbox that refuses clone3(): the child joins by itself.
     return os.fork(), False
@@ -186,6 +187,7 @@ def _restore_dispositions(ignored: frozenset[int]) -> None:
             continue
         unknown = number in (signal.SIGPIPE, signal.SIGXFSZ)
         signal.signal(number, signal.SIG_IGN if number in ignored and not unknown else signal.SIG_DFL)
+    system.reset_reserved_signals()
 
 
 def _say(pipe: int, word: bytes, error: OSError) -> None:

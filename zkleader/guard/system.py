@@ -1,7 +1,7 @@
 """The few things that the guard needs of the kernel and that Python does not hand out as they are.
 
-It owns the reading of clocks, ``prctl``, ``/proc/<pid>/stat`` and memory files; tests replace it here.  It knows no
-command and no lease, and does not promise that what it has read is still true.
+It owns the reading of clocks, ``prctl``, ``/proc/<pid>/stat``, memory files and the C library's own signals; tests
+replace it here.  It knows no command and no lease, and does not promise that what it has read is still true.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import ctypes
 import os
 import select
-import signal
+import sys
 import time
 from typing import NamedTuple
 
@@ -20,56 +20,28 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 # Loaded here and not where it is used: dlopen() between fork and exec would take locks and time.
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
+_library = ctypes.CDLL(None, use_errno=True)
+_prctl = _library.prctl
+_syscall = _library.syscall
 
+_RESERVED_SIGNALS = (32, 33)
+"""The C library keeps them to itself: no call of its own changes their disposition, but its posix_spawn, by which the
+guard is executed, has them ignored."""
 
-_SYS_CLONE3 = 435
-"""The same number on every architecture."""
-_CLONE_INTO_CGROUP = 0x2_0000_0000
+_SYS_RT_SIGACTION = {
+    "x86_64": 13,
+    "aarch64": 134,
+    "riscv64": 134,
+    "loongarch64": 134,
+    "ppc64le": 173,
+    "s390x": 174,
+}.get(os.uname().machine if sys.maxsize > 1 << 32 else "")
+"""The system call's number by machine; where it is not known those signals stay as they are, which does little harm."""
 
-# PyDLL and not CDLL: the call keeps the interpreter's lock, so the child returns from it holding it.
-_syscall = ctypes.PyDLL(None, use_errno=True).syscall
-_syscall.restype = ctypes.c_long
+_DEFAULT_ACTION = bytes(32)
+"""The kernel's ``struct sigaction``, whatever the order of its four words: SIG_DFL, no flags, an empty mask."""
 
-
-class _CloneArguments(ctypes.Structure):
-    """``struct clone_args`` as of Linux 5.7 (clone3(2)); what is not set is 0."""
-
-    _fields_ = tuple(
-        (name, ctypes.c_uint64)
-        for name in (
-            "flags",
-            "pidfd",
-            "child_tid",
-            "parent_tid",
-            "exit_signal",
-            "stack",
-            "stack_size",
-            "tls",
-            "set_tid",
-            "set_tid_size",
-            "cgroup",
-        )
-    )
-
-
-def fork_into(cgroup_directory: int) -> int:
-    """Fork a child that begins its life in a control group; return its pid, or 0 in it.
-
-    Joining after a fork, by writing to ``cgroup.procs``, makes the kernel wait for a grace period: 8 to 20 ms
-    were measured, on the way of every start and hand-over, against 2 ms for this.  Python and glibc know nothing of the
-    child (no fork handlers run, and the cached thread id is the parent's), so it must do little and execute soon.
-    The caller must be single-threaded.
-
-    Raises:
-        OSError: the kernel refuses; no child exists then.
-    """
-    arguments = _CloneArguments(flags=_CLONE_INTO_CGROUP, exit_signal=signal.SIGCHLD, cgroup=cgroup_directory)
-    pid = int(_syscall(_SYS_CLONE3, ctypes.byref(arguments), ctypes.c_size_t(ctypes.sizeof(arguments))))
-    if pid < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return pid
+_SIGNAL_SET_BYTES = 8
 
 
 def now() -> Instant:
@@ -97,6 +69,20 @@ def set_parent_death_signal(number: int) -> None:
         OSError: the kernel refuses.
     """
     _call_prctl(PR_SET_PDEATHSIG, number)
+
+
+def reset_reserved_signals() -> None:
+    """Give the C library's own signals their default disposition, as every other program finds them."""
+    if _SYS_RT_SIGACTION is None:
+        return
+    for number in _RESERVED_SIGNALS:
+        _syscall(
+            ctypes.c_long(_SYS_RT_SIGACTION),
+            ctypes.c_long(number),
+            ctypes.c_char_p(_DEFAULT_ACTION),
+            None,
+            ctypes.c_size_t(_SIGNAL_SET_BYTES),
+        )
 
 
 def _call_prctl(option: int, value: int) -> None:

@@ -8,10 +8,12 @@ Silence counts on CLOCK_MONOTONIC: while the host is suspended nobody can speak.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import signal
 import time
 
+from zkleader.core.beats import START_PATIENCE
 from zkleader.core.lease import Timing
 from zkleader.guard import system
 
@@ -32,10 +34,12 @@ class SupervisorWatch:
         """Readable when it is dead.  The socket alone would not do: a descriptor that leaked keeps it open."""
         self._timing = timing
         self._heard_at = time.monotonic()
+        self._has_beaten = False
         self._doubted_at: float | None = None
 
-    def heard(self) -> None:
+    def heard(self, *, is_beat: bool) -> None:
         """Note that it has spoken."""
+        self._has_beaten = self._has_beaten or is_beat
         self._heard_at = time.monotonic()
         self._doubted_at = None
 
@@ -63,7 +67,7 @@ class SupervisorWatch:
         waiting for a processor.  So silence counts only when it has lasted through one more poll.
         """
         now = time.monotonic()
-        if now - self._heard_at <= self._timing.supervisor_silence:
+        if now - self._heard_at <= self._longest_silence:
             return False
         if self._doubted_at is None:
             self._doubted_at = now
@@ -72,10 +76,19 @@ class SupervisorWatch:
 
     def seconds_to_wait(self) -> float:
         """Return how long the guard may sleep before it has to ask `is_silent` again."""
-        left = self._heard_at + self._timing.supervisor_silence - time.monotonic()
+        left = self._heard_at + self._longest_silence - time.monotonic()
         # A stopped one stays silent without anything following: not to be asked in a tight loop.
         return max(left, SILENCE_DOUBT)
 
+    @property
+    def _longest_silence(self) -> float:
+        # Before its loop turns it imports, for as long as a busy host lets it; it is no candidate then and holds up
+        # nobody.
+        silence = self._timing.supervisor_silence
+        return silence if self._has_beaten else max(START_PATIENCE, silence)
+
     def kill(self) -> None:
         """SIGKILL it."""
-        signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        # The race: it may have ended, and been reaped, since it was last looked at.
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
