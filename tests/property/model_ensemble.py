@@ -133,6 +133,8 @@ class Connection:
             self.server.connections.remove(self)
             if not self.ensemble.is_blocked(self, Way.DOWN):
                 self.ensemble.timeline.after(0.001, lambda: self.client.on_closed(self))
+            else:  # the client's pings go unanswered from now on
+                self.ensemble.timeline.after(self.client.patience, lambda: self.client.drop(self))
 
     def _arrive(self, way: Way, deliver: Callable[[], None]) -> None:
         if self.ensemble.is_blocked(self, way) or self._held[way]:

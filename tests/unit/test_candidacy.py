@@ -241,8 +241,9 @@ def test_nonblock_ends_when_a_candidate_is_ahead() -> None:
     script = Script(wait=0.0)
     assert not any(isinstance(action, Finish) for action in script.join(0, AHEAD))
     ahead = Content(data=b'{"format": 1, "id": "them"}', stat=stat(0))
-    assert script.answer(0, f"{ELECTION}/{AHEAD}", ahead) == [finish(End.NOT_ELECTED, reason="not_elected")]
+    assert script.answer(0, f"{ELECTION}/{AHEAD}", ahead) == []
     assert script.events() == ["waiting"]  # who it is that is ahead
+    assert script.do(0) == [finish(End.NOT_ELECTED, reason="not_elected")]
 
 
 def test_nonblock_waits_out_the_lease_of_whoever_is_gone() -> None:

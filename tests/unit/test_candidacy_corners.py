@@ -310,7 +310,7 @@ def test_a_release_over_an_old_version_reads_again() -> None:
     assert script.write()[0].operations[0].version == 5  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("doubt", ["answer lost", "candidate gone"])
+@pytest.mark.parametrize("doubt", ["answer lost", "suspended", "candidate gone"])
 def test_what_the_last_write_did_not_show_is_read_before_it_is_released(doubt: str) -> None:
     """A renewal in doubt may be there or not; without our candidate nothing tells that the election still stands."""
     script = Script()
@@ -319,10 +319,16 @@ def test_what_the_last_write_did_not_show_is_read_before_it_is_released(doubt: s
         script.do(2)
         script.answer(2, Multi, Unanswered())
         script.answer(2, Sync, Applied())
+    elif doubt == "suspended":
+        script.do(2)
+        script.do(2, Suspended())
+        script.answer(2, Multi, Unanswered())
     else:
         script.do(1, Touched(path=f"{ELECTION}/{OWN}"))
         script.answer(1, f"{ELECTION}/{OWN}", NO_NODE)
     script.do(3, ENDED)
+    if doubt == "suspended":
+        script.connect(3)
     assert all(flight.record is None or not flight.record.released for flight in script.state.flights.values())
     assert Purpose.RECORD in script.state.flights
 

@@ -63,6 +63,15 @@ def test_a_loss_of_a_command_that_never_goes_leaves_the_record_alone() -> None:
     assert outcome_of([*script.do(20)]).end is End.LOST_LATE
 
 
+def test_thawed_after_the_lease_the_guards_word_is_heard_before_its_silence_is_judged() -> None:
+    """It ended everything in time while we were frozen; that lies in its socket, behind the news of the session."""
+    script = Script()
+    script.lead()
+    script.do(60, SessionLost(reason="session_expired"))
+    assert script.state.phase is Phase.STOPPING
+    assert outcome_of([*script.do(60, LOST)]).end is End.LOST
+
+
 def test_a_command_that_never_goes_though_nothing_is_lost_keeps_the_lease() -> None:
     """Asked to stop, with a healthy lease: renewing goes on as long as anything of it may act."""
     script = Script()
@@ -152,10 +161,9 @@ def test_a_release_that_is_of_no_use_any_more_is_not_missed() -> None:
     """Thawed after the lease: the guard may have released meanwhile, and if not, nobody has to wait for it."""
     script = Script()
     script.lead()
-    script.do(60, SessionLost(reason="session_expired"))
-    script.do(60, LOST)
+    assert script.do(60, SessionLost(reason="session_expired")) == [StopCommand(cause=Cause.LOSS)]
+    assert outcome_of([*script.do(60, LOST)]).end is End.LOST
     assert script.events() == []
-    assert script.state.phase is Phase.ENDED
 
 
 def test_a_release_that_a_lost_session_prevents_is_told() -> None:
@@ -200,6 +208,15 @@ def test_the_first_standby_claims_a_released_record_without_listing_again() -> N
     (claim,) = script.answer(1, RECORD, Content(data=record(), stat=stat(2)))
     assert isinstance(claim, Send)
     assert isinstance(claim.request, Multi)
+
+
+def test_a_claim_under_way_does_not_read_what_it_writes() -> None:
+    """Its own write fires the watch; the answer tells all that there is to know."""
+    script = Script()
+    script.join(0)
+    assert script.sent(0, Touched(path=RECORD)) == []
+    script.answer(0, Multi, Refused(refusal=Refusal.BAD_VERSION, index=1))
+    assert any(getattr(flight.request, "path", None) == RECORD for flight in script.state.flights.values())
 
 
 def test_further_down_the_queue_the_next_predecessor_is_looked_for() -> None:

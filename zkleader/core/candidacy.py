@@ -30,6 +30,7 @@ from zkleader.core.events import (
     LeaveAsked,
     SessionLost,
     Suspended,
+    Tick,
     Touched,
     Unanswered,
 )
@@ -57,11 +58,16 @@ def begin(rules: Rules, guid: str, memory: Memory, now: Instant) -> State:
 
 
 def step(state: State, event: Event, now: Instant) -> tuple[State, tuple[Action, ...]]:
-    """Take one event; return the new state and what is to be done, in order."""
+    """Take one event; return the new state and what is to be done, in order.
+
+    Deadlines are looked at on Tick alone.  The race: we may have been frozen, with an answer, a renewal's above all, or
+    the guard's word waiting; so the supervisor hands in everything that has arrived before it ticks.
+    """
     turn = Turn(state, now)
     if state.phase is not Phase.ENDED:
         _take(turn, event)
-        _expire(turn)
+        if isinstance(event, Tick):
+            _expire(turn)
         _advance(turn)
     return turn.state, tuple(turn.actions)
 

@@ -237,7 +237,8 @@ def _on_refused(turn: Turn, flight: Flight, answer: Refused) -> None:
     if candidate_gone:
         state.own = None
     if state.phase is Phase.RELEASING:
-        if answer.refusal in (Refusal.NO_AUTH, Refusal.OTHER):
+        nothing_is_held = release_in(state, turn.now) <= 0
+        if nothing_is_held or answer.refusal in (Refusal.NO_AUTH, Refusal.OTHER):
             _give_up_release(turn)
         else:
             state.seen = None
