@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from faults import ELECTION
 
-from zkleader.core import actions, campaign, candidacy, guard_state, records, tenure, termination
+from zkleader.core import actions, candidacy, claim, guard_state, records, tenure, termination
 from zkleader.core.actions import End, Outcome
 from zkleader.core.beats import Beats
 from zkleader.core.chain import Attempt, Chain, Verdict
@@ -19,11 +19,11 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def claims_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(campaign, "claimable_in", lambda _state, _now: 0.0)
+    monkeypatch.setattr(claim, "claimable_in", lambda _state, _now: 0.0)
 
 
 def sight_outlives_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    observe = campaign.observe
+    observe = claim.observe
 
     def observe_once(turn: Turn, content: Content) -> Any:
         before = turn.state.memory.sight
@@ -32,7 +32,7 @@ def sight_outlives_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
             turn.remember(sight=turn.state.memory.sight.but(since=before.since))
         return seen
 
-    monkeypatch.setattr(campaign, "observe", observe_once)
+    monkeypatch.setattr(claim, "observe", observe_once)
 
 
 def dates_renewals_from_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def claims_without_its_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
         assert path
         return actions.Check(path=ELECTION)
 
-    monkeypatch.setattr(campaign, "Check", check_what_is_always_there)
+    monkeypatch.setattr(claim, "Check", check_what_is_always_there)
 
 
 def guard_without_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +129,7 @@ def looks_at_versions_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def claims_again_what_it_claimed_by_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(campaign, "_claimed_another_record", lambda turn: turn.want(Purpose.RECORD))
+    monkeypatch.setattr(claim, "_claimed_another_record", lambda turn: turn.want(Purpose.RECORD))
 
 
 def beats_at_its_leisure(monkeypatch: pytest.MonkeyPatch) -> None:

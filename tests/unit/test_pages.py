@@ -34,7 +34,7 @@ RUN_PAGE = "zkleader-run.1"
 
 TICK = 2.0  # seconds; ZooKeeper's, unless configured
 EVENT_FORWARDERS = {
-    "_tell_place",
+    "tell_place",
     "_perform",
     "_guard_failed",
     "_on_message",
@@ -302,8 +302,8 @@ class Events(ast.NodeVisitor):
             self.take(node.args[0], level, facts)
         elif (called == "event" and owner.endswith("log")) or called == "_note":
             self.take(node.args[1], node.args[0], facts)
-        elif called == "_tell_place":
-            self.take(node.args[1], ast.Constant("info"), facts)
+        elif called == "tell_place":
+            self.take(node.args[0], ast.Constant("info"), facts)
         elif called == "_guard_failed":
             self.take(node.args[0], ast.Constant("error"), dict.fromkeys(("killed", "proven_gone", "took"), node))
         elif called == "Note":

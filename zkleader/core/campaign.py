@@ -1,17 +1,13 @@
-"""The candidacy up to leadership: make the election, join the queue, observe the record, claim it.
+"""The candidacy up to leadership: make the election, join the queue, find the predecessor, wait behind it.
 
-The claimant's half of the safety argument stands in ``claimable_in``: a record that its holder has not released is left
-alone until this process has looked at one and the same version of it for a whole lease and the margin.  It must not
-know the command.  It does not promise that the first in the queue leads: only a confirmed claim does.
+What the first in line does with the lease record is ``claim``'s.  This module must not know the command, and does not
+promise that a place in the queue means anything but an order.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from zkleader.core import period, queue, records
+from zkleader.core import claim, queue, records
 from zkleader.core.actions import (
-    Check,
     Create,
     Delete,
     End,
@@ -20,42 +16,14 @@ from zkleader.core.actions import (
     ListNames,
     Multi,
     Outcome,
-    SetData,
-    StartCommand,
     Sync,
 )
-from zkleader.core.chain import Verdict
-from zkleader.core.events import Answer, Applied, Content, Created, Names, Refusal, Refused
-from zkleader.core.lease import LONGEST_LEASE, Instant, margin_of
-from zkleader.core.records import LeaseRecord, NewerFormat, Stat, Unreadable
-from zkleader.core.turn import Flight, Phase, Purpose, Seen, Sight, State, Turn
+from zkleader.core.events import Answer, Content, Created, Names, Refusal, Refused
+from zkleader.core.records import NewerFormat
+from zkleader.core.turn import Flight, Phase, Purpose, State, Turn
 
 RECORD_RANKS = 2
 """So many candidates at the head of the queue look at the record: the one who may claim, and its standby."""
-
-
-def claimable_in(state: State, now: Instant) -> float:
-    """Return the seconds until the record that was seen may be claimed (0: now)."""
-    assert state.seen is not None
-    record = state.seen.record
-    if isinstance(record, LeaseRecord) and (record.released or record.holder == state.guid):
-        # Our own guid: a claim that was confirmed too late to start anything under it.  Nothing of this candidacy runs.
-        return 0.0
-    sight = state.memory.sight
-    assert sight is not None
-    lease = record.lease if isinstance(record, LeaseRecord) else LONGEST_LEASE
-    return max(0.0, lease + margin_of(lease) - now.waited_since(sight.since))
-
-
-def observe(turn: Turn, content: Content) -> Seen | None:
-    """Take note of the record as an answer shows it; None if the answer is older than what was seen before."""
-    state, stat, sight = turn.state, content.stat, turn.state.memory.sight
-    if sight is not None and stat.czxid == sight.czxid and stat.version < sight.version:
-        return None  # a server that lags behind, in a new session; its watch fires when it has caught up
-    if sight is None or (stat.czxid, stat.version) != (sight.czxid, sight.version):
-        turn.remember(sight=Sight(czxid=stat.czxid, version=stat.version, since=turn.now))
-    state.seen = Seen(record=records.parse_lease_record(content.data), stat=stat)
-    return state.seen
 
 
 def advance(turn: Turn) -> None:
@@ -71,31 +39,12 @@ def advance(turn: Turn) -> None:
         turn.send(Purpose.CREATE, Create(path=path, data=data, ephemeral=True, sequence=True))
     if turn.is_idle(Purpose.CREATE, Purpose.MAKE) and turn.is_wanted(Purpose.LIST):
         turn.send(Purpose.LIST, ListNames(path=rules.election))
-    if state.phase is Phase.WAITING and _is_done(state):
-        _tell_done(turn)
+    if state.phase is Phase.WAITING and claim.is_done(state):
+        claim.tell_done(turn)
         turn.leave(Outcome(end=End.DONE, reason="already_done"))
     elif state.phase is Phase.WAITING:
         _look_around(turn)
-        _claim(turn)
-
-
-def _is_done(state: State) -> bool:
-    """Say whether there is nothing to do: the run of the period to which we belong is recorded as ended."""
-    rules, seen, arrived = state.rules, state.seen, state.memory.arrived
-    if rules.once_per is None or seen is None or arrived is None or not isinstance(seen.record, LeaseRecord):
-        return False
-    last = period.last_run_of(seen.record, seen.stat)
-    # Not while a claim of ours is under way: it may be what stands there.
-    is_idle = Purpose.WRITE not in state.flights
-    return is_idle and period.is_done(last, arrived, rules.once_per, retry_failed=rules.retry_failed)
-
-
-def _tell_done(turn: Turn) -> None:
-    seen = turn.state.seen
-    told = seen.record.content["last_run"] if seen is not None and isinstance(seen.record, LeaseRecord) else {}
-    turn.tell(
-        "already_done", id=told.get("id"), token=told.get("token"), started=told.get("start"), status=told.get("status")
-    )
+        claim.attempt(turn)
 
 
 def _look_around(turn: Turn) -> None:
@@ -129,42 +78,6 @@ def _make(turn: Turn) -> None:
     turn.send(Purpose.MAKE, Multi(operations=operations))
 
 
-def _claim(turn: Turn) -> None:
-    state, place, seen = turn.state, turn.state.place, turn.state.seen
-    if place is None or place.rank > 0 or seen is None or isinstance(seen.record, NewerFormat):
-        return
-    if not turn.is_idle(Purpose.LIST, Purpose.OWN, Purpose.RECORD, Purpose.WRITE, Purpose.MAKE, Purpose.SYNC):
-        return
-    if claimable_in(state, turn.now) > 0 or (state.rules.once_per is not None and state.memory.arrived is None):
-        return
-    state.chain, attempt = state.chain.attempt(seen.stat, turn.now)
-    record = records.claimed(
-        seen.record,
-        seen.stat,
-        guid=state.guid,
-        beat=attempt.beat,
-        lease=state.rules.timing.lease,
-        identity=state.rules.identity,
-        last_run=_begun(state, seen),
-    )
-    state.last_write = turn.now
-    turn.tell("claiming", level="debug", version=seen.stat.version)
-    operations = (
-        # The check closes the race with an operator, or an expiry, that takes our candidate away at this moment.
-        Check(path=state.own_path),
-        SetData(path=state.rules.record_path, data=records.encode(record), version=seen.stat.version),
-    )
-    turn.send(Purpose.WRITE, Multi(operations=operations), attempt=attempt, record=record)
-
-
-def _begun(state: State, seen: Seen) -> dict[str, Any] | None:
-    rules, arrived = state.rules, state.memory.arrived
-    if rules.once_per is None or arrived is None:
-        return None
-    last = period.last_run_of(seen.record, seen.stat) if isinstance(seen.record, LeaseRecord) else None
-    return period.begun(last, arrived, rules.once_per, rules.identity.id)
-
-
 def on_predecessor_touched(turn: Turn, *, is_deleted: bool) -> None:
     """List again, unless that can tell nothing new: the only candidate ahead is gone, and nobody joins ahead of us.
 
@@ -175,7 +88,7 @@ def on_predecessor_touched(turn: Turn, *, is_deleted: bool) -> None:
     is_next = place is not None and place.rank == 1 and place.predecessor == gone
     if is_deleted and is_next and state.names is not None and turn.is_idle(Purpose.LIST):
         state.names = tuple(name for name in state.names if name != gone)
-        _tell_wait(turn)
+        claim.tell_wait(turn)
     else:
         turn.want(Purpose.LIST)
 
@@ -220,9 +133,9 @@ def on_answer(turn: Turn, purpose: Purpose, flight: Flight, answer: Answer) -> N
     elif purpose is Purpose.AHEAD:
         _on_ahead(turn, flight, answer)
     elif purpose is Purpose.RECORD:
-        _on_record(turn, answer)
+        claim.on_record(turn, answer)
     elif purpose is Purpose.WRITE:
-        _on_claim(turn, flight, answer)
+        claim.on_claim(turn, flight, answer)
 
 
 def _on_unreadable(turn: Turn, purpose: Purpose, request: Get) -> None:
@@ -306,7 +219,7 @@ def _on_list(turn: Turn, answer: Answer) -> None:
     turn.want(Purpose.AHEAD)
     if state.own is not None and state.own not in answer.names:
         turn.want(Purpose.OWN)
-    _tell_wait(turn)
+    claim.tell_wait(turn)
 
 
 def _on_own(turn: Turn, answer: Answer) -> None:
@@ -338,112 +251,10 @@ def _on_ahead(turn: Turn, flight: Flight, answer: Answer) -> None:
         turn.refuse(End.NEWER_FORMAT, f"candidate {place.predecessor} has format {ahead.format}")
         return
     shown = ahead if isinstance(ahead, dict) else {}
-    _tell_place(
-        turn,
+    turn.tell_place(
         "waiting",
         rank=place.rank,
         predecessor=place.predecessor,
         predecessor_id=shown.get("id"),
         predecessor_host=shown.get("host"),
     )
-
-
-def _tell_place(turn: Turn, event: str, **facts: object) -> None:
-    key = (event, *(value for name, value in facts.items() if name != "seconds"))
-    if turn.state.told != key:
-        turn.state.told = key
-        turn.tell(event, "info", **facts)
-
-
-def _on_record(turn: Turn, answer: Answer) -> None:
-    state = turn.state
-    if not isinstance(answer, Content):
-        state.seen = None
-        turn.tell("record_missing", level="warning", path=state.rules.record_path)
-        turn.want(Purpose.MAKE)
-        return
-    seen = observe(turn, answer)
-    if seen is None:
-        return
-    if isinstance(seen.record, NewerFormat):
-        turn.refuse(End.NEWER_FORMAT, f"{state.rules.record_path} has format {seen.record.format}")
-        return
-    state.chain, verdict = state.chain.judge(seen.record, seen.stat, turn.now)
-    if verdict is Verdict.CONFIRMED:  # a claim whose answer was lost
-        _elected(turn)
-        return
-    if verdict is Verdict.NOT_OURS and isinstance(seen.record, LeaseRecord) and seen.record.holder == state.guid:
-        _claimed_another_record(turn)
-        return
-    _tell_wait(turn)
-
-
-def _tell_wait(turn: Turn) -> None:
-    """Tell, once for each version of it, that we are first in line and the record keeps us waiting."""
-    state, place, seen = turn.state, turn.state.place, turn.state.seen
-    if place is None or place.rank > 0 or seen is None or isinstance(seen.record, NewerFormat):
-        return
-    left = claimable_in(state, turn.now)
-    if left > 0:
-        _tell_place(
-            turn,
-            "waiting_out_lease",
-            holder_id=seen.record.holder_id if isinstance(seen.record, LeaseRecord) else None,
-            unreadable=seen.record.reason if isinstance(seen.record, Unreadable) else None,
-            version=seen.stat.version,
-            seconds=round(left, 3),
-        )
-
-
-def _on_claim(turn: Turn, flight: Flight, answer: Answer) -> None:
-    state = turn.state
-    assert flight.attempt is not None
-    if isinstance(answer, Applied):
-        stat = answer.stats[1]
-        assert stat is not None
-        state.chain, verdict = state.chain.confirm(flight.attempt, stat, turn.now)
-        if verdict is Verdict.NOT_OURS:
-            _claimed_another_record(turn)
-            return
-        _written(turn, flight, stat)
-        if verdict is Verdict.CONFIRMED:
-            _elected(turn)
-        return
-    assert isinstance(answer, Refused)
-    state.chain = state.chain.refused(flight.attempt)
-    turn.want(Purpose.LIST, Purpose.OWN, Purpose.RECORD)
-
-
-def _claimed_another_record(turn: Turn) -> None:
-    """Our claim hit a record that was made anew after our read: there may be a leader who is just being told.
-
-    It bears our guid now, and our own record would be claimable at once.  Under a new guid it is a stranger's, and is
-    waited out.
-    """
-    turn.leave(Outcome(end=End.CANDIDACY_LOST, reason="record_replaced"))
-
-
-def _written(turn: Turn, flight: Flight, stat: Stat) -> None:
-    assert flight.record is not None
-    turn.state.seen = Seen(record=flight.record, stat=stat)
-    turn.remember(sight=Sight(czxid=stat.czxid, version=stat.version, since=turn.now))
-
-
-def _elected(turn: Turn) -> None:
-    state = turn.state
-    held = state.chain.held
-    assert held is not None
-    if turn.now.held_since(held.lease_start) >= state.rules.timing.stop_after:
-        # Confirmed too late to start anything under it: claim again over our own record, with a new token.
-        turn.tell("claim_too_late", level="warning", token=held.token)
-        state.chain = state.chain.but(held=None)
-        turn.want(Purpose.RECORD)
-        return
-    state.phase = Phase.LEADING
-    turn.tell(
-        "elected",
-        token=held.token,
-        waited=round(turn.now.held_since(state.began), 3),
-        claim_took=round(turn.now.held_since(held.lease_start), 4),
-    )
-    turn.actions.append(StartCommand(lease_start=held.lease_start, token=held.token))

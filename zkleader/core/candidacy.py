@@ -6,14 +6,14 @@ events to them and owns what both share: the link, deadlines of requests, and wa
 
 A candidacy lives in one session: when that is lost it ends, and what it has to hand on is its memory.  It trusts
 neither sessions nor reads nor the link for safety, only the chain of its own writes (``chain``) and the wait of a
-claimant (``campaign.claimable_in``).
+claimant (``claim.claimable_in``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from zkleader.core import campaign, tenure
+from zkleader.core import campaign, claim, tenure
 from zkleader.core.actions import Action, DropConnection, End, Outcome
 from zkleader.core.chain import Chain
 from zkleader.core.events import (
@@ -87,7 +87,7 @@ def _timers(state: State, now: Instant) -> Iterator[float]:
     if state.phase in _UP_TO_LEADERSHIP:
         yield from (left for left in _patience(state, now) if left > 0)
         if state.phase is Phase.WAITING and state.link is Link.UP and _may_claim(state):
-            yield campaign.claimable_in(state, now)
+            yield claim.claimable_in(state, now)
     elif state.phase in _WITH_A_COMMAND:
         if state.link is Link.UP and not state.loss and Purpose.WRITE not in state.flights:
             left = tenure.renewal_in(state, now)

@@ -212,6 +212,13 @@ class Turn:
         """Log an event."""
         self.actions.append(Tell(level=level, event=event, facts=facts))
 
+    def tell_place(self, event: str, **facts: Any) -> None:
+        """Log where we stand, once for each change of it; ``seconds`` are no change."""
+        key = (event, *(fact for name, fact in facts.items() if name != "seconds"))
+        if self.state.told != key:
+            self.state.told = key
+            self.tell(event, **facts)
+
     def is_idle(self, *purposes: Purpose) -> bool:
         """Whether none of the purposes is due or in flight."""
         return not any(purpose in self.state.due or purpose in self.state.flights for purpose in purposes)
