@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-import threading
 from collections import deque
 from collections.abc import Callable
 
@@ -40,14 +39,7 @@ class FromSession(Value):
     event: Event
 
 
-class ThreadFailed(Value):
-    """A thread has ended with an error that nobody expected: what it was for will not come any more."""
-
-    thread: str
-    error: str
-
-
-Item = SignalArrived | AddressesKnown | FromSession | ThreadFailed
+Item = SignalArrived | AddressesKnown | FromSession
 
 
 class Inbox:
@@ -79,15 +71,6 @@ class Inbox:
                 while self._reader.recv(4096):
                     pass
         return self._items.popleft() if self._items else None
-
-    def take_failures(self) -> None:
-        """Let the errors of threads, kazoo's too, be enqueued from now on; their tracebacks are not written."""
-
-        def enqueue(failed: threading.ExceptHookArgs) -> None:
-            name = failed.thread.name if failed.thread is not None else "unknown"
-            self.put(ThreadFailed(thread=name, error=f"{failed.exc_type.__name__}: {failed.exc_value}"))
-
-        threading.excepthook = enqueue
 
     def take_signals(self, signals: tuple[int, ...]) -> None:
         """Let these signals be enqueued from now on."""

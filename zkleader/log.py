@@ -145,8 +145,12 @@ class Log:
             if line.is_plain:
                 self._write(line, line.event)
                 continue
-            renderer = renderer or _renderer(self._form, self._descriptor)
-            self._write(line, self._render(renderer, line))
+            try:
+                renderer = renderer or _renderer(self._form, self._descriptor)
+                text = self._render(renderer, line)
+            except Exception as error:  # noqa: BLE001 # a fact that cannot be shown must not cost the lines after it
+                text = f"zkleader: cannot log {line.event}: {type(error).__name__}: {error}"
+            self._write(line, text)
 
     def _render(self, renderer: Renderer, line: _Line) -> str:
         content: dict[str, Any] = {"timestamp": _stamp(line.at), "level": line.level, "event": line.event} | line.facts

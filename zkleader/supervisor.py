@@ -48,7 +48,7 @@ from zkleader.core.turn import Memory, Phase, Rules, State
 from zkleader.custody import Custody, Inherited
 from zkleader.guard import system
 from zkleader.guard.handle import GuardGoneError
-from zkleader.inbox import AddressesKnown, FromSession, Inbox, Item, SignalArrived, ThreadFailed
+from zkleader.inbox import AddressesKnown, FromSession, Inbox, Item, SignalArrived
 from zkleader.log import Log
 from zkleader.zk import hosts
 
@@ -68,10 +68,6 @@ TAKEN_AS_FIRST = (*TAKEN, signal.SIGCHLD)
 DEFAULT_TICK = 2.0
 """Seconds of ZooKeeper's tick unless configured; a session may expire that much later than it says, or, seen from a
 client whose last touch was a reply to a tick, earlier.  Only the figure that is told uses it."""
-
-
-class ThreadFailedError(Exception):
-    """A thread that we depend on has ended with an error."""
 
 
 class Supervisor:
@@ -213,8 +209,6 @@ class Supervisor:
     def _take(self, item: Item) -> None:
         if isinstance(item, SignalArrived):
             self._on_signal(item.signal)
-        elif isinstance(item, ThreadFailed):
-            raise ThreadFailedError(f"thread {item.thread} failed: {item.error}")
         elif item.session != self._sessions:
             pass  # of a session that was replaced
         elif isinstance(item, FromSession):

@@ -64,7 +64,7 @@ class Resolver:
                 break
             try:
                 found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
-            except (OSError, UnicodeError) as error:
+            except (OSError, ValueError) as error:  # ValueError: what the codec for names refuses
                 trouble = f"cannot resolve {server.host}: {error.strerror if isinstance(error, OSError) else error}"
             else:
                 is_found = True
