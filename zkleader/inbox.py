@@ -58,9 +58,7 @@ class Inbox:
     def put(self, item: Item) -> None:
         """Enqueue, from any thread or a signal handler."""
         self._items.append(item)
-        # A full socket is fine: then the loop is about to wake anyway.
-        with contextlib.suppress(OSError):
-            self._writer.send(b"\0")
+        self._wake()
 
     def take(self) -> Item | None:
         """Return the next item, None if there is none."""
@@ -70,7 +68,14 @@ class Inbox:
             with contextlib.suppress(BlockingIOError):
                 while self._reader.recv(4096):
                     pass
+            if self._items:  # the race: put while the socket was emptied, byte and all
+                self._wake()
         return self._items.popleft() if self._items else None
+
+    def _wake(self) -> None:
+        # A full socket is fine: then the loop is about to wake anyway.
+        with contextlib.suppress(OSError):
+            self._writer.send(b"\0")
 
     def take_signals(self, signals: tuple[int, ...]) -> None:
         """Let these signals be enqueued from now on."""

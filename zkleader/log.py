@@ -132,8 +132,11 @@ class Log:
             self._dropped += 1
             return
         if self._writer is None:
-            self._writer = threading.Thread(target=self._write_all, daemon=True, name="log")
-            self._writer.start()
+            writer = threading.Thread(target=self._write_all, daemon=True, name="log")
+            # The command may have used up all processes that there may be; the next line tries again.
+            with contextlib.suppress(RuntimeError):
+                writer.start()
+                self._writer = writer
 
     def _write_all(self) -> None:
         self._hurry.wait(_START_PATIENCE)

@@ -65,6 +65,9 @@ TAKEN = tuple(dict.fromkeys((*TO_LEAVE, *TO_FORWARD)))
 TAKEN_AS_FIRST = (*TAKEN, signal.SIGCHLD)
 """As PID 1 we are handed orphans that nobody else reaps."""
 
+MOST_AT_ONCE = 100
+"""So many items are taken between two looks at the clock."""
+
 DEFAULT_TICK = 2.0
 """Seconds of ZooKeeper's tick unless configured; a session may expire that much later than it says, or, seen from a
 client whose last touch was a reply to a tick, earlier.  Only the figure that is told uses it."""
@@ -113,11 +116,16 @@ class Supervisor:
             outcome = self._run_candidacy()
             rejoins = outcome.end is End.LOST and self._config.on_loss is OnLoss.REJOIN and not self._state.asked_by
             campaigns_again = rejoins or outcome.end is End.CANDIDACY_LOST
+            # The guard may still be killing, and has seconds for that: nobody shall wait behind our candidate then.
+            is_late = outcome.end is End.LOST_LATE
+            if is_late:
+                self._close_session()
             if self._custody.is_used or not campaigns_again:
                 self._custody.dismiss()
             # After the guard: closing is one more commit of the ensemble's, and whoever takes over is just reading what
             # was released, which would wait for that.
-            self._close_session()
+            if not is_late:
+                self._close_session()
             if not campaigns_again:
                 return outcome
             if self._custody.is_used:
@@ -183,8 +191,11 @@ class Supervisor:
             # guard's, whose answer may lie in the socket.
             asked_at = system.now().monotonic
             self._poll.poll(self._poll_timeout())
-            # One at a time: one of them may end this candidacy, and what is behind it is then the next one's.
-            while self._outcome is None and (item := self._inbox.take()) is not None:
+            # One at a time: one of them may end this candidacy, and what is behind it is then the next one's.  Not for
+            # ever: a storm of them must not keep the guard and the clock waiting.
+            for _ in range(MOST_AT_ONCE):
+                if self._outcome is not None or (item := self._inbox.take()) is None:
+                    break
                 self._take(item)
             if not self._custody.has_ended:
                 self._watch_guard(asked_at)
@@ -279,7 +290,9 @@ class Supervisor:
     @property
     def _lease_start(self) -> Instant | None:
         held = self._state.chain.held
-        return held.lease_start if held is not None else None
+        # Of the lease under which something of the command may still be there.
+        is_under_it = self._state.phase in (Phase.LEADING, Phase.STOPPING)
+        return held.lease_start if held is not None and is_under_it else None
 
     def _tell_guard(self, message: wire.Message) -> None:
         if not self._custody.send(message):
