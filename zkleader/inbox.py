@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-import threading
 from collections import deque
 from collections.abc import Callable
 
@@ -40,14 +39,7 @@ class FromSession(Value):
     event: Event
 
 
-class ThreadFailed(Value):
-    """A thread has ended with an error that nobody expected: what it was for will not come any more."""
-
-    thread: str
-    error: str
-
-
-Item = SignalArrived | AddressesKnown | FromSession | ThreadFailed
+Item = SignalArrived | AddressesKnown | FromSession
 
 
 class Inbox:
@@ -66,9 +58,7 @@ class Inbox:
     def put(self, item: Item) -> None:
         """Enqueue, from any thread or a signal handler."""
         self._items.append(item)
-        # A full socket is fine: then the loop is about to wake anyway.
-        with contextlib.suppress(OSError):
-            self._writer.send(b"\0")
+        self._wake()
 
     def take(self) -> Item | None:
         """Return the next item, None if there is none."""
@@ -78,16 +68,14 @@ class Inbox:
             with contextlib.suppress(BlockingIOError):
                 while self._reader.recv(4096):
                     pass
+            if self._items:  # the race: put while the socket was emptied, byte and all
+                self._wake()
         return self._items.popleft() if self._items else None
 
-    def take_failures(self) -> None:
-        """Let the errors of threads, kazoo's too, be enqueued from now on; their tracebacks are not written."""
-
-        def enqueue(failed: threading.ExceptHookArgs) -> None:
-            name = failed.thread.name if failed.thread is not None else "unknown"
-            self.put(ThreadFailed(thread=name, error=f"{failed.exc_type.__name__}: {failed.exc_value}"))
-
-        threading.excepthook = enqueue
+    def _wake(self) -> None:
+        # A full socket is fine: then the loop is about to wake anyway.
+        with contextlib.suppress(OSError):
+            self._writer.send(b"\0")
 
     def take_signals(self, signals: tuple[int, ...]) -> None:
         """Let these signals be enqueued from now on."""

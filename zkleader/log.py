@@ -132,8 +132,11 @@ class Log:
             self._dropped += 1
             return
         if self._writer is None:
-            self._writer = threading.Thread(target=self._write_all, daemon=True, name="log")
-            self._writer.start()
+            writer = threading.Thread(target=self._write_all, daemon=True, name="log")
+            # The command may have used up all processes that there may be; the next line tries again.
+            with contextlib.suppress(RuntimeError):
+                writer.start()
+                self._writer = writer
 
     def _write_all(self) -> None:
         self._hurry.wait(_START_PATIENCE)
@@ -145,8 +148,12 @@ class Log:
             if line.is_plain:
                 self._write(line, line.event)
                 continue
-            renderer = renderer or _renderer(self._form, self._descriptor)
-            self._write(line, self._render(renderer, line))
+            try:
+                renderer = renderer or _renderer(self._form, self._descriptor)
+                text = self._render(renderer, line)
+            except Exception as error:  # noqa: BLE001 # a fact that cannot be shown must not cost the lines after it
+                text = f"zkleader: cannot log {line.event}: {type(error).__name__}: {error}"
+            self._write(line, text)
 
     def _render(self, renderer: Renderer, line: _Line) -> str:
         content: dict[str, Any] = {"timestamp": _stamp(line.at), "level": line.level, "event": line.event} | line.facts

@@ -48,7 +48,7 @@ from zkleader.core.turn import Memory, Phase, Rules, State
 from zkleader.custody import Custody, Inherited
 from zkleader.guard import system
 from zkleader.guard.handle import GuardGoneError
-from zkleader.inbox import AddressesKnown, FromSession, Inbox, Item, SignalArrived, ThreadFailed
+from zkleader.inbox import AddressesKnown, FromSession, Inbox, Item, SignalArrived
 from zkleader.log import Log
 from zkleader.zk import hosts
 
@@ -65,13 +65,12 @@ TAKEN = tuple(dict.fromkeys((*TO_LEAVE, *TO_FORWARD)))
 TAKEN_AS_FIRST = (*TAKEN, signal.SIGCHLD)
 """As PID 1 we are handed orphans that nobody else reaps."""
 
+MOST_AT_ONCE = 100
+"""So many items are taken between two looks at the clock."""
+
 DEFAULT_TICK = 2.0
 """Seconds of ZooKeeper's tick unless configured; a session may expire that much later than it says, or, seen from a
 client whose last touch was a reply to a tick, earlier.  Only the figure that is told uses it."""
-
-
-class ThreadFailedError(Exception):
-    """A thread that we depend on has ended with an error."""
 
 
 class Supervisor:
@@ -119,11 +118,16 @@ class Supervisor:
             outcome = self._run_candidacy()
             rejoins = outcome.end is End.LOST and self._config.on_loss is OnLoss.REJOIN and not self._state.asked_by
             campaigns_again = rejoins or outcome.end is End.CANDIDACY_LOST
+            # The guard may still be killing, and has seconds for that: nobody shall wait behind our candidate then.
+            is_late = outcome.end is End.LOST_LATE
+            if is_late:
+                self._close_session()
             if self._custody.is_used or not campaigns_again:
                 self._custody.dismiss()
             # After the guard: closing is one more commit of the ensemble's, and whoever takes over is just reading what
             # was released, which would wait for that.
-            self._close_session()
+            if not is_late:
+                self._close_session()
             if not campaigns_again:
                 return outcome
             if self._custody.is_used:
@@ -189,8 +193,11 @@ class Supervisor:
             # guard's, whose answer may lie in the socket.
             asked_at = system.now().monotonic
             self._poll.poll(self._poll_timeout())
-            # One at a time: one of them may end this candidacy, and what is behind it is then the next one's.
-            while self._outcome is None and (item := self._inbox.take()) is not None:
+            # One at a time: one of them may end this candidacy, and what is behind it is then the next one's.  Not for
+            # ever: a storm of them must not keep the guard and the clock waiting.
+            for _ in range(MOST_AT_ONCE):
+                if self._outcome is not None or (item := self._inbox.take()) is None:
+                    break
                 self._take(item)
             if not self._custody.has_ended:
                 self._watch_guard(asked_at)
@@ -215,8 +222,6 @@ class Supervisor:
     def _take(self, item: Item) -> None:
         if isinstance(item, SignalArrived):
             self._on_signal(item.signal)
-        elif isinstance(item, ThreadFailed):
-            raise ThreadFailedError(f"thread {item.thread} failed: {item.error}")
         elif item.session != self._sessions:
             pass  # of a session that was replaced
         elif isinstance(item, FromSession):
@@ -287,7 +292,9 @@ class Supervisor:
     @property
     def _lease_start(self) -> Instant | None:
         held = self._state.chain.held
-        return held.lease_start if held is not None else None
+        # Of the lease under which something of the command may still be there.
+        is_under_it = self._state.phase in (Phase.LEADING, Phase.STOPPING)
+        return held.lease_start if held is not None and is_under_it else None
 
     def _tell_guard(self, message: wire.Message) -> None:
         if not self._custody.send(message):

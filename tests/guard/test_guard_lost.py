@@ -1,7 +1,10 @@
 """The guard itself is killed or frozen: the supervisor ends everything, proves it, and spares others' processes."""
 
+import array
+import fcntl
 import os
 import signal
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,7 +87,7 @@ def test_last_words_are_heard_from_a_guard_that_died_with_unread_messages(superv
     supervision = supervise(*shell("exit 3"))
     supervision.start()
     supervision.wait_for(wire.Started)
-    wait_until(lambda: supervision.guard.pid and _guard_waits_for_nothing(supervision), what="the command's end")
+    wait_until(lambda: _has_reported_the_end(supervision), what="the command's end")
     os.kill(supervision.guard.pid, signal.SIGSTOP)
     for number in range(5):
         supervision.guard.send(wire.Beat(number=number))
@@ -95,9 +98,11 @@ def test_last_words_are_heard_from_a_guard_that_died_with_unread_messages(superv
     assert supervision.kinds()[-1] == "Gone"
 
 
-def _guard_waits_for_nothing(supervision: Supervision) -> bool:
-    """Say whether the command's first process was reaped, so that its end was reported."""
-    return not Path(f"/proc/{supervision.wait_for(wire.Started).pid}").exists()
+def _has_reported_the_end(supervision: Supervision) -> bool:
+    """Say whether more than the end of the first process lies in the socket, which nobody has read meanwhile."""
+    pending = array.array("i", [0])
+    fcntl.ioctl(supervision.guard.fileno(), termios.FIONREAD, pending)
+    return pending[0] > len(wire.encode(wire.FirstEnded(wait_status=3 << 8)))
 
 
 def test_a_guard_that_does_not_read_never_blocks_its_supervisor(supervise: Supervise) -> None:

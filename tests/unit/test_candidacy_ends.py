@@ -84,6 +84,27 @@ def test_a_command_that_never_goes_though_nothing_is_lost_keeps_the_lease() -> N
     assert script.state.phase is Phase.STOPPING
 
 
+def test_a_command_that_never_goes_is_given_up_also_when_only_its_end_was_asked_for() -> None:
+    """The connection went down while it was being stopped: nobody tells of a loss, and the lease is over."""
+    script = Script()
+    script.lead()
+    script.do(1, LeaveAsked(signal=15))
+    script.do(1, Suspended())
+    assert candidacy.next_step_in(script.state, at(1)) == pytest.approx(13.55 - 1)
+    assert script.do(13.56) == [StopCommand(cause=Cause.LOSS)]
+    script.do(20)
+    assert script.state.outcome == Outcome(end=End.LOST_LATE, reason="lease_lapsed")
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_nothing_is_written_once_the_lease_is_over(*, is_gone: bool) -> None:
+    """Thawed long after it, the first news comes before the tick that says so."""
+    script = Script()
+    script.lead()
+    event = CommandGone(cause=Cause.DEADLINE, wait_status=15, in_time=True) if is_gone else Touched(path="/elsewhere")
+    assert script.sent(60, event) == []
+
+
 # ---- a guard that fails
 
 
@@ -217,6 +238,16 @@ def test_a_claim_under_way_does_not_read_what_it_writes() -> None:
     assert script.sent(0, Touched(path=RECORD)) == []
     script.answer(0, Multi, Refused(refusal=Refusal.BAD_VERSION, index=1))
     assert any(getattr(flight.request, "path", None) == RECORD for flight in script.state.flights.values())
+
+
+def test_a_record_that_is_being_read_is_not_told_as_it_was() -> None:
+    """The release touches the record first and the candidate then: what was seen of it is old by then."""
+    script = Script()
+    script.join(0, AHEAD, data=record(released=False))
+    script.answer(0, f"{ELECTION}/{AHEAD}", Content(data=b"{}", stat=stat(0)))
+    script.do(1, Touched(path=RECORD))
+    script.do(1, Touched(path=f"{ELECTION}/{AHEAD}", is_deleted=True))
+    assert script.events() == []
 
 
 def test_further_down_the_queue_the_next_predecessor_is_looked_for() -> None:

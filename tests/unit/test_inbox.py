@@ -3,11 +3,8 @@
 import os
 import select
 import signal
-import threading
 
-import pytest
-
-from zkleader.inbox import Inbox, SignalArrived, ThreadFailed
+from zkleader.inbox import Inbox, SignalArrived
 
 USR1 = SignalArrived(signal=signal.SIGUSR1)
 USR2 = SignalArrived(signal=signal.SIGUSR2)
@@ -52,23 +49,6 @@ def test_a_signal_wakes_and_is_taken() -> None:
     finally:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGUSR1, before)
-
-
-def test_the_error_of_a_thread_is_taken_and_not_written(capfd: pytest.CaptureFixture[str]) -> None:
-    """A thread of kazoo's that dies (out of descriptors) would leave us waiting for ever, under a traceback."""
-    inbox = Inbox()
-    before = threading.excepthook
-    try:
-        inbox.take_failures()
-        thread = threading.Thread(target=int, args=("x",), name="zk_loop")
-        thread.start()
-        thread.join()
-    finally:
-        threading.excepthook = before
-    assert inbox.take() == ThreadFailed(
-        thread="zk_loop", error="ValueError: invalid literal for int() with base 10: 'x'"
-    )
-    assert capfd.readouterr().err == ""
 
 
 def test_a_full_socket_loses_nothing() -> None:

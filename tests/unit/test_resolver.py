@@ -10,6 +10,7 @@ from waiting import wait_until
 
 from zkleader.core.events import Event
 from zkleader.core.lease import Timing
+from zkleader.zk import resolver as resolver_module
 from zkleader.zk.hosts import Server, parse_hosts
 from zkleader.zk.resolver import Resolver
 from zkleader.zk.session import Session
@@ -102,6 +103,20 @@ def test_while_no_name_resolves_it_is_tried_again_until_it_is_stopped(names: Nam
     resolver = Resolver(NAMES)
     assert look_up(resolver, times=2).addresses == [(), ()]
     resolver.stop()
+    wait_until(lambda: not resolving(), what="its thread ends")
+
+
+def test_addresses_that_are_of_no_use_are_looked_up_again(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that move get other addresses, some time after the connection to the old ones went down."""
+    monkeypatch.setattr(resolver_module, "_REFRESH_DELAY", 0.01)
+    resolver, told = Resolver(NAMES[:1]), Told()
+    is_connected = threading.Event()
+    resolver.look_up(told, is_connected.is_set)
+    wait_until(lambda: told.addresses, what="the old address")
+    names.known["one"] = ["10.0.0.9"]
+    moved = (Server(host="10.0.0.9", port=2181),)
+    wait_until(lambda: told.addresses[-1] == moved, what="the new address")
+    is_connected.set()
     wait_until(lambda: not resolving(), what="its thread ends")
 
 

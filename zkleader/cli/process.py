@@ -59,7 +59,6 @@ def _take_over() -> tuple[Inherited, Inbox]:
     wanted = TAKEN_AS_FIRST if os.getpid() == 1 else TAKEN
     taken = tuple(number for number in wanted if number not in ignored)  # what nohup ignores stays ignored
     inbox.take_signals(taken)
-    inbox.take_failures()
     # Whoever started us may have blocked them; the command gets the mask as it was.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, taken)
     become_subreaper()

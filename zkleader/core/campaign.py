@@ -88,7 +88,8 @@ def on_predecessor_touched(turn: Turn, *, is_deleted: bool) -> None:
     is_next = place is not None and place.rank == 1 and place.predecessor == gone
     if is_deleted and is_next and state.names is not None and turn.is_idle(Purpose.LIST):
         state.names = tuple(name for name in state.names if name != gone)
-        claim.tell_wait(turn)
+        if turn.is_idle(Purpose.RECORD):  # else what was seen of it is old: it has just been released, perhaps
+            claim.tell_wait(turn)
     else:
         turn.want(Purpose.LIST)
 

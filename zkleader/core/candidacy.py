@@ -93,10 +93,7 @@ def _timers(state: State, now: Instant) -> Iterator[float]:
             left = tenure.renewal_in(state, now)
             if left > 0 or not state.flights:
                 yield left
-        if state.phase is Phase.LEADING:
-            yield tenure.stop_in(state, now)
-        elif state.loss:
-            yield tenure.release_in(state, now)
+        yield tenure.release_in(state, now) if state.loss else tenure.stop_in(state, now)
     elif state.phase is Phase.RELEASING:
         yield tenure.release_patience(state, now)
     elif state.phase is Phase.LEAVING:

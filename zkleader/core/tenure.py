@@ -69,12 +69,14 @@ def advance(turn: Turn) -> None:
     if turn.is_wanted(Purpose.SYNC):
         turn.send(Purpose.SYNC, Sync(path=state.rules.election))
     if state.phase is Phase.RELEASING:
-        if turn.is_wanted(Purpose.RECORD) and Purpose.WRITE not in state.flights:
+        # Not after the lease: the tick that says so may be behind this event.
+        is_of_use = release_patience(state, turn.now) > 0
+        if is_of_use and turn.is_wanted(Purpose.RECORD) and Purpose.WRITE not in state.flights:
             _release_or_read(turn)
         return
     if turn.is_wanted(Purpose.OWN) and state.phase is Phase.LEADING:
         turn.send(Purpose.OWN, Get(path=state.own_path))
-    if state.loss:
+    if state.loss or stop_in(state, turn.now) <= 0:  # as above
         return
     if turn.is_wanted(Purpose.RECORD):
         turn.send(Purpose.RECORD, Get(path=state.rules.record_path, watch=False))
@@ -85,7 +87,8 @@ def advance(turn: Turn) -> None:
 def expire(turn: Turn) -> None:
     """Act on what the clock alone says."""
     state = turn.state
-    if state.phase is Phase.LEADING and stop_in(state, turn.now) <= 0:
+    if state.phase in (Phase.LEADING, Phase.STOPPING) and not state.loss and stop_in(state, turn.now) <= 0:
+        # Stopping too: what then never goes must not keep us, nor be renewed over.
         lose(turn, "lease_lapsed")
     elif state.phase is Phase.STOPPING and state.loss and release_in(state, turn.now) <= 0:
         _give_up_command(turn)
@@ -135,10 +138,9 @@ def _renew(turn: Turn) -> None:
 def _release_or_read(turn: Turn) -> None:
     """Release at once what the last confirmed write has shown to be ours; read first where there is any doubt.
 
-    The race: the record may have been deleted and made anew since that write, and have our version number again.  Made
-    for an election that stands, it is waited out for the longest lease from then on, so nobody holds it before our own
-    lease has ended, until when we release at all; and if the election was deleted with it, so was our candidate, and
-    the write fails with it.
+    The race: the record may have been deleted and made anew since that write, and have our version number again.  For
+    that somebody must have claimed it, and nobody claims behind a candidate that is ahead of them.  Ours is ahead of
+    all, and its deletion is part of this write, which fails without it; and its name is never made again.
     """
     state = turn.state
     held, seen = state.chain.held, state.seen

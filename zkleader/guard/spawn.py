@@ -109,6 +109,8 @@ def start(
             try:
                 to_join = None if has_joined else leaf
                 _become_command(settings, environment, lease_start, to_join, guard=guard, pipe=writing)
+            except BaseException:  # noqa: BLE001 # silence on the pipe would say that the command was executed
+                _say(writing, _NOT_EXECUTED, OSError(errno.EIO, ""))
             finally:
                 os._exit(127)
     except OSError:

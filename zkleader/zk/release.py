@@ -93,8 +93,7 @@ def _release_through(connection: Any, facts: dict[str, Any], patience: float) ->
     for _ in range(_TRIES):
         # Nothing is asked twice: each look reads again, and writes by compare-and-set what it has read.
         try:
-            connection.wait(patience)
-            if _nothing_is_left(connection.client, facts, patience):
+            if connection.wait(patience) and _nothing_is_left(connection.client, facts, patience):
                 return
         except (PatienceError, *BUSY):
             trouble = "no answer"
@@ -138,7 +137,9 @@ def _nothing_is_left(client: Any, facts: dict[str, Any], patience: float) -> boo
         transaction.delete(f"{election}/{name}")
     if not transaction.operations:
         return True
-    transaction.commit_async().get(timeout=patience)
+    results = transaction.commit_async().get(timeout=patience)
+    if any(isinstance(result, exceptions.NoAuthError) for result in results):
+        raise _NotReleasedError("not permitted")
     return False
 
 

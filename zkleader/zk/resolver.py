@@ -16,6 +16,9 @@ from zkleader.zk.hosts import Server
 _RETRY_DELAY = 0.5
 """Seconds between attempts to resolve names of which none is found."""
 
+_REFRESH_DELAY = 5.0
+"""Seconds between look-ups while the addresses found are of no use: servers that move get other ones."""
+
 Done = Callable[[tuple[Server, ...], str], None]
 """Takes the addresses known, in order (those of a name that is not found now are its last ones; perhaps none at all),
 and what could not be resolved; it is called in the resolver's thread and must only enqueue."""
@@ -30,31 +33,33 @@ class Resolver:
         self._is_stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def look_up(self, done: Done) -> None:
-        """Look all names up and tell ``done``; if no name is found tell that, and try again until one is.
+    def look_up(self, done: Done, is_enough: Callable[[], bool] = lambda: True) -> None:
+        """Look all names up and tell ``done``, again and again until a name is found and ``is_enough`` says so.
 
         While a look-up is under way this does nothing: what that one finds is news enough, and ``done`` is not told.
+        (The race: one that is just ending is taken for under way, and the addresses stay what they were until the next
+        time that somebody asks.)
         """
         if self._is_stopped.is_set() or (self._thread is not None and self._thread.is_alive()):
             return
-        self._thread = threading.Thread(target=self._work, args=(done,), daemon=True, name="resolve")
+        self._thread = threading.Thread(target=self._work, args=(done, is_enough), daemon=True, name="resolve")
         self._thread.start()
 
     def stop(self) -> None:
         """Tell nobody anything any more; the thread ends as soon as the name service lets it."""
         self._is_stopped.set()
 
-    def _work(self, done: Done) -> None:
+    def _work(self, done: Done, is_enough: Callable[[], bool]) -> None:
         is_found = False
-        while not (is_found or self._is_stopped.is_set()):
+        while not ((is_found and is_enough()) or self._is_stopped.is_set()):
             is_found, trouble = self._look_up_all()
             # The race: stopped after this line it is told all the same, like one that was told just before.
             if not self._is_stopped.is_set():
                 # In order, without repetition.
                 addresses = dict.fromkeys(found for server in self._servers for found in self._found.get(server, ()))
                 done(tuple(addresses), trouble)
-                if not is_found:
-                    self._is_stopped.wait(_RETRY_DELAY)
+                if not (is_found and is_enough()):
+                    self._is_stopped.wait(_REFRESH_DELAY if is_found else _RETRY_DELAY)
 
     def _look_up_all(self) -> tuple[bool, str]:
         """Return whether any name was found, and what could not be resolved."""
@@ -64,7 +69,7 @@ class Resolver:
                 break
             try:
                 found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
-            except (OSError, UnicodeError) as error:
+            except (OSError, ValueError) as error:  # ValueError: what the codec for names refuses
                 trouble = f"cannot resolve {server.host}: {error.strerror if isinstance(error, OSError) else error}"
             else:
                 is_found = True

@@ -77,6 +77,7 @@ class Session:
         self._deliver = deliver
         self._connection = Connection(timing, self._on_state)
         self._client = self._connection.client
+        self._is_started = False
         self._is_closing = False
 
     @property
@@ -85,12 +86,16 @@ class Session:
         return self._connection.trouble
 
     def look_up(self, done: Done) -> None:
-        """Look up the addresses of our servers, for starting; nothing is told after closing."""
-        self._resolver.look_up(done)
+        """Look up the addresses of our servers, for starting, until connected; nothing is told after closing."""
+        self._resolver.look_up(done, self._has_connected)
 
     def start(self, addresses: tuple[Server, ...]) -> None:
-        """Begin to connect, to addresses that were resolved already."""
-        self._connection.start(addresses)
+        """Begin to connect, to addresses that were resolved already; begun, go on with these."""
+        if self._is_started:
+            self._connection.go_to(addresses)
+        else:
+            self._is_started = True
+            self._connection.start(addresses)
 
     def submit(self, number: int, request: Request) -> None:
         """Send a request; its answer comes as an event."""
@@ -163,7 +168,10 @@ class Session:
 
     def _resolve_again(self) -> None:
         if not hosts.numeric(self._names):
-            self._resolver.look_up(self._on_resolved)
+            self._resolver.look_up(self._on_resolved, self._has_connected)
+
+    def _has_connected(self) -> bool:
+        return bool(self._client.connected)
 
     def _on_resolved(self, addresses: tuple[Server, ...], _trouble: str) -> None:
         if addresses:  # else keep the last good ones
