@@ -115,7 +115,7 @@ def test_a_command_that_ends_by_itself_is_refused(show: Callable[..., Program], 
     program = show("--", "true")
     assert program.wait(START_DEADLINE) == ExitStatus.USAGE
     [line] = program.stderr
-    assert "COMMAND ended by itself" in line
+    assert "COMMAND must run until it is stopped" in line
     assert_nothing_left(program, tmp_path, set())
 
 

@@ -31,7 +31,11 @@ PARTS = {
     "systemd": {"core"},
     "inbox": {"core", "zk.hosts"},
     "custody": {"core", "guard", "config"},
-    "demo": {"core", "guard"},  # the guard's ways to find and end processes; candidates are programs of their own
+    "demo": {
+        "core",
+        "exit_status",
+        "guard",
+    },  # the guard's ways to find and end processes; candidates are programs of their own
     "supervisor": {"core", "zk", "guard", "config", "custody", "exit_status", "log", "systemd", "inbox"},
 }
 FREE = {"cli", "__main__", "__init__"}  # the outermost ring, and the library's lazy door

@@ -15,8 +15,8 @@ from zkleader.core.wait_status import SIGNAL_BASE
 from zkleader.exit_status import ExitStatus
 from zkleader.log import say_at_once
 
-OVERLAP_SEEN = 1
-"""Exit status of a verdict that is not good."""
+NOT_AS_PROMISED = 1
+"""Exit status of a verdict that is not good, or of none."""
 
 
 @click.command(
@@ -38,6 +38,9 @@ def demo(command: tuple[str, ...]) -> int:
         find_command(command[0], os.fsdecode(search_path))
     from zkleader.demo import loop, server, stage  # noqa: PLC0415 # neither help nor a wrong option needs it
 
+    if sys.stdout is None:
+        say_at_once("cannot write to standard output: it is closed")
+        return NOT_AS_PROMISED
     try:
         verdict = stage.perform(command, output=sys.stdout.fileno(), encoding=sys.stdout.encoding)
     except server.ServerUnavailableError as error:
@@ -48,7 +51,7 @@ def demo(command: tuple[str, ...]) -> int:
         return ExitStatus.USAGE
     except TimeoutError as error:
         say_at_once(f"cannot go on: {error}")
-        return OVERLAP_SEEN
+        return NOT_AS_PROMISED
     except loop.Asked as asked:
         return SIGNAL_BASE + asked.number
-    return 0 if verdict.is_good else OVERLAP_SEEN
+    return 0 if verdict.is_good else NOT_AS_PROMISED

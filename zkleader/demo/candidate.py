@@ -22,7 +22,7 @@ from zkleader.demo.loop import Loop
 from zkleader.demo.proxy import Proxy
 from zkleader.demo.server import bind_to_parent
 from zkleader.demo.timeline import Tenure
-from zkleader.guard import cgroup, system
+from zkleader.guard import system
 from zkleader.guard.descendants import choose_lister
 
 ELECTION = "/zkleader/demo"
@@ -41,9 +41,14 @@ Told = Callable[[str, str], None]
 
 
 class Candidate:
-    """A host's candidate; the same object again and again, each time with a new process."""
+    """A host's candidate; the same object again and again, each time with a new process.
 
-    def __init__(self, name: str, loop: Loop, proxy: Proxy, command: Sequence[str], told: Told) -> None:
+    It adds the control groups of its guards to ``leaves``: a guard that is killed leaves its own behind.
+    """
+
+    def __init__(
+        self, name: str, loop: Loop, proxy: Proxy, command: Sequence[str], *, told: Told, leaves: set[str]
+    ) -> None:
         self.name = name
         self.proxy = proxy
         self.has_joined = False
@@ -51,24 +56,24 @@ class Candidate:
         """Frozen, or away from the network."""
         self.tenures: list[Tenure] = []
         """Of its command's first process; the last one's ``last`` is its latest sign of life while ``is_acting``."""
-        self.ended_by_itself = False
-        """Whether its command has ended though nobody asked it to."""
+        self.may_end = True
+        """Whether something was done to it that may end it."""
         self.on_change: Callable[[], None] = self.look
         """Called when the command has ended, and before the start of one is noted."""
         self._loop = loop
         self._command = command
         self._told = told
+        self._leaves = leaves
         self._list = choose_lister()
         self._token = 0
         self._pidfd = -1
         self._process: subprocess.Popen[bytes] | None = None
-        self._leaves: set[str] = set()
 
     # ---- its process
 
     def start(self) -> None:
         """Start the candidate."""
-        self.has_joined = self.is_cut_off = False
+        self.has_joined = self.is_cut_off = self.may_end = False
         who = ["-z", self.proxy.hosts, "-e", ELECTION, "--id", self.name]
         line = [sys.executable, "-P", "-m", "zkleader", "run", "-v", "--log-format", "json", *who, *OPTIONS, "--"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ZKLEADER_")}
@@ -94,8 +99,9 @@ class Candidate:
             nonlocal rest
             content = os.read(fd, _CHUNK)
             *lines, rest = (rest + content).split(b"\n")
+            if not content or len(rest) > _CHUNK:
+                lines, rest = [*lines, rest], b""
             if not content:
-                lines.append(rest)
                 self._loop.unregister(fd)
                 os.close(fd)
             for line in filter(None, lines):
@@ -151,12 +157,6 @@ class Candidate:
         assert self._process is not None, "it was started"
         return self._list(self._process.pid, recursive=True)
 
-    def remove_control_groups(self) -> None:
-        """Remove what a guard that was killed could not; nothing lives in them any more."""
-        for leaf in self._leaves:
-            if os.path.isdir(leaf):
-                cgroup.remove(leaf)
-
     # ---- its command
 
     @property
@@ -201,8 +201,6 @@ class Candidate:
             self._leaves.add(str(event["detail"]))
         elif name == "command_started":
             self._command_started(int(event["pid"]))
-        elif name == "command_gone":
-            self.ended_by_itself = event.get("cause") == "ended"
 
 
 def _event_of(line: bytes) -> dict[str, Any]:
@@ -216,5 +214,5 @@ def _event_of(line: bytes) -> dict[str, Any]:
 
 
 def _send(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended, or became another user's
         os.kill(pid, number)

@@ -47,6 +47,7 @@ class Loop:
         self._unwritten = b""
         self._asked: int | None = None
         self._is_closing = False
+        self._is_mute = False
         reading, self._wake = socket.socketpair()
         reading.setblocking(False)
         self._wake.setblocking(False)
@@ -69,14 +70,16 @@ class Loop:
 
     def write(self, text: bytes) -> None:
         """Write to standard output when it takes it."""
+        if self._is_mute:
+            return
         if not self._unwritten:
             self._selector.register(self._output, selectors.EVENT_WRITE, self._flush)
         self._unwritten += text
 
     @property
-    def is_behind(self) -> bool:
-        """Whether something is not written yet."""
-        return bool(self._unwritten)
+    def backlog(self) -> int:
+        """How many bytes are not written yet."""
+        return len(self._unwritten)
 
     def wait(self, fact: Callable[[], bool], seconds: float) -> bool:
         """Serve until the fact holds, for so long at the most; say whether it does.
@@ -100,11 +103,13 @@ class Loop:
         self.wait(lambda: False, seconds)
 
     def begin_closing(self) -> None:
-        """From now on no signal ends what is waited for: it is the end."""
+        """From now on neither a signal nor anything seen ends what is waited for: it is the end."""
         self._is_closing = True
+        self.on_turn = _do_nothing
 
     def give_up_output(self) -> None:
-        """Forget what is not written."""
+        """Forget what is not written, and what will be."""
+        self._is_mute = True
         if self._unwritten:
             self._unwritten = b""
             self._selector.unregister(self._output)

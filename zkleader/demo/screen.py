@@ -54,7 +54,7 @@ class Screen:
     def show_live(self, line: str) -> None:
         """Write the line at the bottom anew."""
         # A terminal that takes nothing (Ctrl-S) must not have a minute of these before it when it does again.
-        if self._is_terminal and line != self._live and not self._loop.is_behind:
+        if self._is_terminal and line != self._live and not self._loop.backlog:
             self._live = line
             self._loop.write(f"{_ERASE}{line[: usable(self.width)]}".encode(self._encoding, "replace"))
 

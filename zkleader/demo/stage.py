@@ -24,6 +24,8 @@ from zkleader.demo.proxy import Proxy
 from zkleader.demo.screen import Screen
 from zkleader.demo.server import Server, ServerUnavailableError, find_classpath, find_java
 from zkleader.demo.timeline import Tenure, Verdict
+from zkleader.exit_status import ExitStatus
+from zkleader.guard import cgroup
 from zkleader.guard.descendants import Noted, choose_lister, note_children
 from zkleader.guard.process_tree import SearchScope
 from zkleader.guard.system import become_subreaper, process_status
@@ -41,6 +43,7 @@ _STOP_PATIENCE = 5.0
 
 _KILL_PATIENCE = 10.0
 _OUTPUT_PATIENCE = 2.0
+_LONGEST_BACKLOG = 1 << 16
 
 
 class Problem(Exception):  # noqa: N818 # the message is for the user, who made it
@@ -93,7 +96,14 @@ class Stage:
     """What is on it, and the clock of the show."""
 
     def __init__(
-        self, loop: Loop, screen: Screen, directory: str, command: Sequence[str], noted: frozenset[Noted]
+        self,
+        loop: Loop,
+        screen: Screen,
+        directory: str,
+        command: Sequence[str],
+        *,
+        noted: frozenset[Noted],
+        leaves: set[str],
     ) -> None:
         self._loop = loop
         self._noted = noted
@@ -109,7 +119,8 @@ class Stage:
             command = (sys.executable, "-I", "-S", os.path.abspath(witness.__file__), path)
         self._server = Server(directory)
         self.candidates = [
-            Candidate(name, loop, Proxy(loop, self._server.port), command, self._quote) for name in HOSTS
+            Candidate(name, loop, Proxy(loop, self._server.port), command, told=self._quote, leaves=leaves)
+            for name in HOSTS
         ]
         for candidate in self.candidates:
             candidate.on_change = self._look
@@ -146,6 +157,7 @@ class Stage:
         leader, seen = self._leader(), len(self._tenures())
         assert leader is not None, "it was waited for"
         self._tell(f"{title}: {fault.text.format(leader.name, leader.name)}", "fault")
+        leader.may_end = True
         fault.does(leader)
         self._next_leader(seen)
         if fault.lasts:
@@ -168,6 +180,7 @@ class Stage:
     def _finish(self) -> Verdict:
         """Stop all in order, those who wait first, and judge."""
         for candidate in sorted(self.candidates, key=lambda candidate: candidate.is_acting):
+            candidate.may_end = True
             candidate.signal(signal.SIGTERM)
             self._wait(lambda candidate=candidate: candidate.has_ended, f"the end of {candidate.name}")  # type: ignore[misc]
         self._loop.wait(lambda: not self._left(), _STOP_PATIENCE)
@@ -211,18 +224,24 @@ class Stage:
     def _turn(self) -> None:
         self._look()
         if self._is_running:
+            self._check()
             self._screen.show_live(f"{self._now():5.1f}  {' '.join(map(self._lane, self.candidates))}")
 
-    def _wait(self, fact: Callable[[], bool], what: str) -> None:
-        def is_decided() -> bool:
-            return fact() or self._server.has_ended or any(candidate.ended_by_itself for candidate in self.candidates)
-
-        happened = self._loop.wait(is_decided, _DEADLINE)
+    def _check(self) -> None:
+        """Look for what nobody has done."""
         if self._server.has_ended:
             raise ServerUnavailableError("cannot go on: ZooKeeper has ended")
-        if any(candidate.ended_by_itself for candidate in self.candidates):
-            raise Problem("cannot go on: COMMAND ended by itself; the demo needs one that runs until it is stopped")
-        if not happened:
+        for candidate in self.candidates:
+            if candidate.may_end or not candidate.has_ended:
+                continue
+            how = f"{candidate.name} ended {_ending(candidate.status)}"
+            if candidate.status not in (ExitStatus.LOST, ExitStatus.LOST_LATE):
+                raise Problem(f"cannot go on: {how} by itself; COMMAND must run until it is stopped")
+            self._tell(f"{how}, and no fault of ours: this machine is too busy. It is started again.")
+            candidate.start()
+
+    def _wait(self, fact: Callable[[], bool], what: str) -> None:
+        if not self._loop.wait(fact, _DEADLINE):
             raise TimeoutError(f"waited {_DEADLINE:g} s in vain for {what}")
 
     def _left(self) -> list[int]:
@@ -250,7 +269,9 @@ class Stage:
         self._screen.show(timeline.event_line(self._now(), lanes, text, self._screen.width), kind)
 
     def _quote(self, name: str, text: str) -> None:
-        self._tell(f"{name}: {text}")
+        # A command that floods is not waited for, nor kept for later.
+        if self._loop.backlog < _LONGEST_BACKLOG:
+            self._tell(f"{name}: {text}")
 
     # ---- the end
 
@@ -287,32 +308,40 @@ def perform(command: Sequence[str], *, output: int, encoding: str) -> Verdict:
     become_subreaper()
     loop = Loop(output)
     screen = Screen(loop, output, encoding)
-    stage: Stage | None = None
-    # Signals only enqueue, so nothing can come between the directory and the promise to remove it.
-    directory = tempfile.mkdtemp(prefix="zkleader-demo-")
-    try:
-        stage = Stage(loop, screen, directory, command, noted)
+    # Signals only enqueue, so nothing can come between a thing and the promise to remove it.
+    with contextlib.ExitStack() as end:
+        directory = tempfile.mkdtemp(prefix="zkleader-demo-")
+        end.callback(shutil.rmtree, directory, ignore_errors=True)
+        leaves: set[str] = set()
+        end.callback(_remove_control_groups, leaves)
+        end.callback(_kill_all, noted)
+        stage = Stage(loop, screen, directory, command, noted=noted, leaves=leaves)
+        end.callback(stage.close)
+        end.callback(_write_rest, loop, screen)
+        end.callback(loop.begin_closing)
         return stage.play()
-    finally:
-        loop.begin_closing()
-        _end(loop, screen, stage, noted)
-        shutil.rmtree(directory, ignore_errors=True)
 
 
-def _end(loop: Loop, screen: Screen, stage: Stage | None, noted: frozenset[Noted]) -> None:
-    """End all processes, and write what is unwritten while its reader reads."""
+def _write_rest(loop: Loop, screen: Screen) -> None:
+    """Write what is unwritten, while its reader reads."""
     with contextlib.suppress(OSError):
         screen.close()
-        loop.wait(lambda: not loop.is_behind, _OUTPUT_PATIENCE)
+        loop.wait(lambda: not loop.backlog, _OUTPUT_PATIENCE)
     loop.give_up_output()
-    if stage is not None:
-        stage.close()
-    # Every orphan of ours is our child: what is left, the server too, is found below us and nowhere else.
+
+
+def _kill_all(noted: frozenset[Noted]) -> None:
+    """End all processes that are left, the server too: every orphan of ours is our child, so none is elsewhere."""
     scope = SearchScope(noted=noted)
     until = time.monotonic() + _KILL_PATIENCE
     scope.kill()
     while not scope.reap().childless and time.monotonic() < until:
         scope.kill()
         time.sleep(0.005)
-    for candidate in stage.candidates if stage is not None else ():
-        candidate.remove_control_groups()
+
+
+def _remove_control_groups(leaves: set[str]) -> None:
+    """Remove what guards that were killed could not; nothing lives in them any more."""
+    for leaf in leaves:
+        if os.path.isdir(leaf):
+            cgroup.remove(leaf)
