@@ -8,7 +8,7 @@ it can, and sleeps rather than spins: many of them must fit on two cores.
 As a module: pure functions over such lines. `overlaps` gives the milliseconds by which the promise was broken.
 
     python -I -S witness.py FILE [--token TEXT] [--ignore-term] [--linger S] [--lifetime S] [--status N]
-                                 [--daemonise] [--forks N] [--say S]
+                                 [--daemonise] [--forks N]
 """
 
 import os
@@ -129,21 +129,15 @@ def _beat(options: dict[str, str]) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
         signal.signal(signal.SIGTERM, terminate)
-    started_at = said_at = time.monotonic()
+    started_at = time.monotonic()
     lifetime = float(options.get("lifetime", "inf"))
     linger = float(options.get("linger", "inf"))
-    say = float(options.get("say", "inf"))
-    if "say" in options:
-        print(os.environ.get("ZKLEADER_ID", "?"), token, flush=True)
     while True:
         now = time.monotonic()
         if now - started_at >= lifetime or (told_at is not None and now - told_at >= linger):
             # A last act just before the end: the benchmark measures from it.
             write()
             os._exit(int(options.get("status", "0")))
-        if now - said_at >= say:
-            said_at = now
-            print(os.environ.get("ZKLEADER_ID", "?"), token, flush=True)
         time.sleep(BEAT_INTERVAL)
         write()
 
@@ -158,7 +152,7 @@ def _parse(arguments: list[str]) -> dict[str, str]:
             options["file"] = word
         elif name in ("ignore-term", "daemonise"):
             options[name] = ""
-        elif name in ("token", "forks", "linger", "lifetime", "status", "say"):
+        elif name in ("token", "forks", "linger", "lifetime", "status"):
             options[name] = next(words)
         else:
             sys.exit(f"witness: no such option: {word}")

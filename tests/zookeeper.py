@@ -1,22 +1,22 @@
-"""Real ZooKeeper servers on loopback, for tests, the demonstration and the benchmark.
+"""Real ZooKeeper servers on loopback, for tests and the benchmark.
 
-Owns finding the jars, and starting, breaking and ending throwaway servers. Knows no pytest, no kazoo and nothing of the
-program under test. Every server has a directory and ports of its own, is ended by its pid, and is bound to the process
-that started it: the kernel kills it when the test run is killed (see `processes.bound_to_us`; start servers from a
-thread that lives as long as they should). Data of these servers is not meant to survive a power failure: they do not
-force their log to disk unless asked to.
+Owns starting, breaking and ending throwaway servers.
+Where there is one to start, `zkleader demo` knows: both ask the same. Knows no pytest and no kazoo.
+
+Every server has a directory and ports of its own, is ended by its pid, and is bound to the
+process that started it: the kernel kills it when the test run is killed (see `processes.bound_to_us`; start servers
+from a thread that lives as long as they should). Data of these servers is not meant to survive a power failure: they do
+not force their log to disk unless asked to.
 """
 
 import contextlib
 import os
-import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
@@ -24,21 +24,15 @@ from typing import Self
 from processes import bound_to_us
 from waiting import wait_until
 
-DEBIAN_JARS = Path("/usr/share/java")
-HOW_TO_GET_IT = (
-    "install it with `apt-get install --no-install-recommends zookeeper`, "
-    "or set ZOOKEEPER_HOME to an unpacked release of Apache ZooKeeper"
+from zkleader.demo.server import (
+    JVM_OPTIONS,
+    MAIN_CLASS,
+    ServerUnavailableError,
+    find_classpath,
+    find_java,
+    free_port,
 )
-NEEDED = ("zookeeper-jute", "slf4j-api")  # without these no server starts, and Java's own message is hard to read
-# Not in the class path of Debian's manifest: the first makes the server's log visible, the others make TLS possible.
-USEFUL_ON_DEBIAN = (
-    "slf4j-simple.jar",
-    "netty-codec.jar",
-    "netty-resolver.jar",
-    "netty-transport-native-unix-common.jar",
-)
-# Start fast rather than run fast: tests are over before a better compiler or collector would have paid.
-JVM_OPTIONS = ("-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Djava.awt.headless=true")
+
 START_DEADLINE = 30.0  # it takes a second; a loaded machine with two cores and three servers takes several
 STOP_DEADLINE = 5.0
 LOGBACK = """<configuration>
@@ -48,80 +42,6 @@ LOGBACK = """<configuration>
   <root level="INFO"><appender-ref ref="OUT"/></root>
 </configuration>
 """
-
-
-class ServerUnavailableError(RuntimeError):
-    """There is no server to be had: not installed, incomplete, or it does not come up."""
-
-
-def find_classpath() -> str:
-    """Return the class path of a ZooKeeper server; raise ServerUnavailableError with how to get one.
-
-    ZOOKEEPER_HOME wins: the jars of its lib directory (and beside it, as in old releases). Else Debian's package, whose
-    zookeeper.jar names what it needs in its manifest.
-    """
-    home = os.environ.get("ZOOKEEPER_HOME")
-    if home:
-        jars = sorted(Path(home).glob("lib/*.jar")) + sorted(Path(home).glob("*.jar"))
-        where = f"ZOOKEEPER_HOME ({home})"
-    else:
-        main = DEBIAN_JARS / "zookeeper.jar"
-        jars = (
-            [main, *_class_path_of(main), *(DEBIAN_JARS / name for name in USEFUL_ON_DEBIAN)] if main.exists() else []
-        )
-        where = str(DEBIAN_JARS)
-    jars = [jar for jar in jars if jar.exists()]
-    if not any(jar.name.startswith("zookeeper") and not jar.name.startswith("zookeeper-jute") for jar in jars):
-        raise ServerUnavailableError(f"cannot find ZooKeeper: no zookeeper jar in {where}; {HOW_TO_GET_IT}")
-    missing = [name for name in NEEDED if not any(jar.name.startswith(name) for jar in jars)]
-    if missing:
-        raise ServerUnavailableError(
-            f"cannot start ZooKeeper: {' and '.join(missing)} missing in {where}; {HOW_TO_GET_IT}"
-        )
-    return ":".join(map(str, jars))
-
-
-def find_java() -> str:
-    """Return the java program: JAVA_HOME's, else the one in PATH."""
-    home = os.environ.get("JAVA_HOME")
-    java = shutil.which("java", path=f"{home}/bin") if home else None
-    java = java or shutil.which("java")
-    if java is None:
-        raise ServerUnavailableError(
-            "cannot start ZooKeeper: no java in PATH or JAVA_HOME; "
-            "install it with `apt-get install --no-install-recommends default-jre-headless`"
-        )
-    return java
-
-
-def _class_path_of(jar: Path) -> list[Path]:
-    """Return what a jar's manifest names; long lines are folded there with a newline and one blank."""
-    with zipfile.ZipFile(jar) as archive:
-        manifest = archive.read("META-INF/MANIFEST.MF").decode().replace("\r\n", "\n").replace("\n ", "")
-    for line in manifest.splitlines():
-        if line.startswith("Class-Path:"):
-            return [jar.parent / name for name in line.partition(":")[2].split()]
-    return []
-
-
-_handed_out: set[int] = set()
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody has.
-
-    From below the range that the kernel uses for outgoing connections: a server that is down for a while, to come back
-    on the same port, must not find it taken by somebody's connection.
-    """
-    for _ in range(1000):
-        port = random.randint(12000, 32000)
-        if port in _handed_out:
-            continue
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            _handed_out.add(port)
-            return port
-    raise ServerUnavailableError("cannot find a free loopback port")
 
 
 class Server:
@@ -197,7 +117,7 @@ class Server:
         if self.pid is None:
             command = [find_java(), *JVM_OPTIONS, *self._jvm_options]
             command += [f"-Dlogback.configurationFile={self.directory}/logback.xml", "-cp", find_classpath()]
-            command += ["org.apache.zookeeper.server.quorum.QuorumPeerMain", str(self.directory / "zoo.cfg")]
+            command += [MAIN_CLASS, str(self.directory / "zoo.cfg")]
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(
                     bound_to_us(*command),

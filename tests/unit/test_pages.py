@@ -17,6 +17,7 @@ import click
 import pytest
 
 from zkleader import config
+from zkleader.cli.demo import demo
 from zkleader.cli.main import program
 from zkleader.cli.run import run
 from zkleader.cli.values import Signal
@@ -29,7 +30,7 @@ from zkleader.exit_status import ExitStatus
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "zkleader"
 README = (ROOT / "README.md").read_text()
-PAGES = {"zkleader.1": program, "zkleader-run.1": run}
+PAGES = {"zkleader.1": program, "zkleader-demo.1": demo, "zkleader-run.1": run}
 RUN_PAGE = "zkleader-run.1"
 
 TICK = 2.0  # seconds; ZooKeeper's, unless configured

@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from zkleader import __version__
+from zkleader.cli.demo import demo
 from zkleader.cli.run import run
 from zkleader.config import CommandProblem, ConfigurationProblem
 from zkleader.exit_status import ExitStatus
@@ -23,7 +24,7 @@ from zkleader.log import say_at_once
 @click.group(
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="See zkleader(1) and zkleader-run(1).",
+    epilog="See zkleader(1), zkleader-run(1) and zkleader-demo(1).",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def program() -> None:
@@ -31,6 +32,7 @@ def program() -> None:
 
 
 program.add_command(run)
+program.add_command(demo)
 
 
 _NOT_WRITTEN = (errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
