@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from zkleader.core import queue, records
 from zkleader.core.actions import (
-    Check,
+    ANY_VERSION,
     Create,
     Delete,
     End,
@@ -64,14 +64,17 @@ def advance(turn: Turn) -> None:
     if turn.is_wanted(Purpose.MAKE):
         _make(turn)
     if state.phase is Phase.JOINING and turn.is_wanted(Purpose.CREATE):
-        data = records.candidate_data(rules.identity, rules.timing.lease)
         path = f"{rules.election}/{queue.candidate_prefix(state.guid)}"
-        turn.send(Purpose.CREATE, Create(path=path, data=data, ephemeral=True, sequence=True))
+        turn.send(Purpose.CREATE, Create(path=path, data=_candidate_data(state), ephemeral=True, sequence=True))
     if turn.is_idle(Purpose.CREATE, Purpose.MAKE) and turn.is_wanted(Purpose.LIST):
         turn.send(Purpose.LIST, ListNames(path=rules.election))
     if state.phase is Phase.WAITING:
         _look_around(turn)
         _claim(turn)
+
+
+def _candidate_data(state: State) -> bytes:
+    return records.candidate_data(state.rules.identity, state.rules.timing.lease)
 
 
 def _look_around(turn: Turn) -> None:
@@ -125,8 +128,10 @@ def _claim(turn: Turn) -> None:
     state.last_write = turn.now
     turn.tell("claiming", level="debug", version=seen.stat.version)
     operations = (
-        # The check closes the race with an operator, or an expiry, that takes our candidate away at this moment.
-        Check(path=state.own_path),
+        # It fails without our candidate, which closes the race with an operator, or an expiry, that takes it away now;
+        # and it wakes whoever watches it: they are first in line then, and have to watch the record from now on,
+        # or a crash of ours would cost them another lease.
+        SetData(path=state.own_path, data=_candidate_data(state), version=ANY_VERSION),
         SetData(path=state.rules.record_path, data=records.encode(record), version=seen.stat.version),
     )
     turn.send(Purpose.WRITE, Multi(operations=operations), attempt=attempt, record=record)
