@@ -82,11 +82,11 @@ def test_ending_everything_is_bounded_and_does_not_pretend(
     assert lives(supervision.guard.pid)
 
 
-def test_last_words_are_heard_from_a_guard_that_died_with_unread_messages(supervise: Supervise) -> None:
+def test_last_words_are_heard_from_a_guard_that_died_with_unread_messages(supervise: Supervise, tmp_path: Path) -> None:
     """The kernel reports a reset before it hands out what the guard had said: the reports must not be lost."""
-    supervision = supervise(*shell("exit 3"))
-    supervision.start()
-    supervision.wait_for(wire.Started)
+    go = tmp_path / "go"
+    supervision = started(supervise(*shell(f"while [ ! -e {go} ]; do sleep 0.01; done; exit 3")))
+    go.touch()
     wait_until(lambda: _has_reported_the_end(supervision), what="the command's end")
     os.kill(supervision.guard.pid, signal.SIGSTOP)
     for number in range(5):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from candidate import Candidate
+from candidate import LEASE, Candidate
 from kazoo.client import KazooClient
 from promise import assert_nothing_left, assert_promise, candidates, last_beat_age, lines_of, wait_acting
 from proxy import Proxy
@@ -343,3 +343,24 @@ def test_an_error_of_our_own_ends_the_command_and_releases(
     second.wait()
     assert_promise(beats, tenures=2)
     assert_nothing_left(first, second, client=kazoo_client, election=election)
+
+
+def test_who_joined_behind_two_takes_over_from_the_second_without_a_lease_more(
+    candidate: Candidate, beats: Path
+) -> None:
+    """Told of its turn by its predecessor's claim, it watches the record before the crash and not only after it."""
+    first = candidate("a")
+    wait_acting(first, beats)
+    second = candidate("b")
+    second.wait_for("event=waiting .*rank=1")
+    third = candidate("c")
+    third.wait_for("event=waiting .*rank=2")
+    first.signal(signal.SIGTERM)
+    wait_acting(second, beats)
+    third.wait_for("event=waiting .*rank=1")
+    second.die_as_host()
+    elected = third.wait_for("event=elected", deadline=30)
+    waits = [line for line in third.stderr if "event=waiting_out_lease" in line]
+    assert elected
+    # Its session took the lease to expire, and what is left of the wait after that is the margin, not a lease.
+    assert all(float(line.partition("seconds=")[2].split()[0]) < LEASE / 2 for line in waits), waits

@@ -227,7 +227,9 @@ class Client:
 
 
 def _written(request: actions.Multi) -> actions.SetData | None:
-    return next((one for one in request.operations if isinstance(one, actions.SetData)), None)
+    """Return the write to the lease record, which is the one that expects a version."""
+    writes = (one for one in request.operations if isinstance(one, actions.SetData))
+    return next((one for one in writes if one.version != actions.ANY_VERSION), None)
 
 
 def _hang_up(connection: Connection) -> None:

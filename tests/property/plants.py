@@ -82,11 +82,11 @@ def takes_the_token_from_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def claims_without_its_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
-    def check_what_is_always_there(path: str) -> actions.Check:
-        assert path
-        return actions.Check(path=ELECTION)
+    def write_what_is_always_there(path: str, data: bytes, version: int) -> actions.SetData:
+        is_record = path.startswith(f"{ELECTION}/lease-")
+        return actions.SetData(path=path if is_record else ELECTION, data=data, version=version)
 
-    monkeypatch.setattr(claim, "Check", check_what_is_always_there)
+    monkeypatch.setattr(claim, "SetData", write_what_is_always_there)
 
 
 def guard_without_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from candidacy_script import ELECTION, GUID, OWN, RECORD, Script, at, record, st
 
 from zkleader.core import candidacy
 from zkleader.core.actions import (
-    Check,
+    ANY_VERSION,
     Create,
     Delete,
     DropConnection,
@@ -177,7 +177,8 @@ def test_an_unreleased_record_is_claimed_after_its_lease_and_margin() -> None:
     script.answer(5, RECORD, Content(data=UNRELEASED, stat=stat(2)))  # renewed: a new version, a new wait
     assert script.do(15.34) == []
     (claim,) = script.sent(15.35)
-    assert claim.operations[0] == Check(path=f"{ELECTION}/{OWN}")  # type: ignore[union-attr]
+    own = claim.operations[0]  # type: ignore[union-attr]
+    assert (own.path, own.version) == (f"{ELECTION}/{OWN}", ANY_VERSION)  # fails without it, and wakes who is behind
     assert claim.operations[1].version == 2  # type: ignore[union-attr]
 
 

@@ -15,6 +15,7 @@ from zkleader.core.events import (
     Created,
     GuardFailed,
     LeaveAsked,
+    Names,
     Refusal,
     Refused,
     SessionLost,
@@ -238,6 +239,18 @@ def test_a_claim_under_way_does_not_read_what_it_writes() -> None:
     assert script.sent(0, Touched(path=RECORD)) == []
     script.answer(0, Multi, Refused(refusal=Refusal.BAD_VERSION, index=1))
     assert any(getattr(flight.request, "path", None) == RECORD for flight in script.state.flights.values())
+
+
+def test_who_becomes_first_in_line_when_the_predecessor_claims_watches_the_record_from_then_on() -> None:
+    """It joined behind two: else its clock would begin when the second one crashes, and the crash cost two leases."""
+    script = Script()
+    script.join(0, AHEAD, "x-n_0000000001", data=record(released=False))
+    script.answer(0, f"{ELECTION}/{AHEAD}", Content(data=b"{}", stat=stat(0)))
+    script.do(1, Touched(path=RECORD))
+    assert script.sent(5, Touched(path=f"{ELECTION}/{AHEAD}")) == [ListNames(path=ELECTION)]
+    wanted = [getattr(action, "request", None) for action in script.answer(5, ListNames, Names(names=(OWN, AHEAD)))]
+    assert Get(path=RECORD) in wanted
+    assert Get(path=f"{ELECTION}/{AHEAD}") in wanted
 
 
 def test_a_record_that_is_being_read_is_not_told_as_it_was() -> None:

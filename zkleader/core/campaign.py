@@ -34,9 +34,8 @@ def advance(turn: Turn) -> None:
     if turn.is_wanted(Purpose.MAKE):
         _make(turn)
     if state.phase is Phase.JOINING and turn.is_wanted(Purpose.CREATE):
-        data = records.candidate_data(rules.identity, rules.timing.lease)
         path = f"{rules.election}/{queue.candidate_prefix(state.guid)}"
-        turn.send(Purpose.CREATE, Create(path=path, data=data, ephemeral=True, sequence=True))
+        turn.send(Purpose.CREATE, Create(path=path, data=state.own_data, ephemeral=True, sequence=True))
     if turn.is_idle(Purpose.CREATE, Purpose.MAKE) and turn.is_wanted(Purpose.LIST):
         turn.send(Purpose.LIST, ListNames(path=rules.election))
     if state.phase is Phase.WAITING and claim.is_done(state):

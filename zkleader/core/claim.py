@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from zkleader.core import period, records
-from zkleader.core.actions import Check, End, Multi, Outcome, SetData, StartCommand
+from zkleader.core.actions import ANY_VERSION, End, Multi, Outcome, SetData, StartCommand
 from zkleader.core.chain import Verdict
 from zkleader.core.events import Answer, Applied, Content, Refused
 from zkleader.core.lease import LONGEST_LEASE, Instant, margin_of
@@ -73,8 +73,10 @@ def attempt(turn: Turn) -> None:
     state.last_write = turn.now
     turn.tell("claiming", level="debug", version=seen.stat.version)
     operations = (
-        # The check closes the race with an operator, or an expiry, that takes our candidate away at this moment.
-        Check(path=state.own_path),
+        # It fails without our candidate, which closes the race with an operator, or an expiry, that takes it away now;
+        # and it wakes whoever watches it: they are first in line then, and have to watch the record from now on,
+        # or a crash of ours would cost them another lease.
+        SetData(path=state.own_path, data=state.own_data, version=ANY_VERSION),
         SetData(path=state.rules.record_path, data=records.encode(record), version=seen.stat.version),
     )
     turn.send(Purpose.WRITE, Multi(operations=operations), attempt=attempt, record=record)

@@ -33,7 +33,7 @@ from zkleader.core.events import (
     Refused,
 )
 from zkleader.core.lease import Instant
-from zkleader.core.records import LeaseRecord
+from zkleader.core.records import LeaseRecord, Stat
 from zkleader.core.turn import Flight, Link, Phase, Purpose, Seen, State, Turn
 from zkleader.core.wire import Cause
 
@@ -209,7 +209,7 @@ def _on_write(turn: Turn, flight: Flight, answer: Answer) -> None:
     if state.phase is Phase.RELEASING and flight.record is not None and flight.record.released:
         _end_released(turn)
         return
-    stat = next(stat for stat in answer.stats if stat is not None)
+    stat = _stat_of_record(state, flight, answer)
     before = state.chain.held
     state.chain, verdict = state.chain.confirm(flight.attempt, stat, turn.now)
     assert flight.record is not None
@@ -220,6 +220,14 @@ def _on_write(turn: Turn, flight: Flight, answer: Answer) -> None:
         lose(turn, "record_replaced" if verdict is Verdict.NOT_OURS else "lease_lapsed")
     elif before is not None:
         _extended(turn)
+
+
+def _stat_of_record(state: State, flight: Flight, answer: Applied) -> Stat:
+    assert isinstance(flight.request, Multi)
+    paths = [operation.path for operation in flight.request.operations]
+    stat = answer.stats[paths.index(state.rules.record_path)]
+    assert stat is not None
+    return stat
 
 
 def _extended(turn: Turn) -> None:
@@ -235,7 +243,7 @@ def _on_refused(turn: Turn, flight: Flight, answer: Refused) -> None:
     state = turn.state
     assert isinstance(flight.request, Multi)
     failed = flight.request.operations[answer.index] if answer.index < len(flight.request.operations) else None
-    candidate_gone = answer.refusal is Refusal.NO_NODE and isinstance(failed, Check | Delete)
+    candidate_gone = answer.refusal is Refusal.NO_NODE and failed is not None and failed.path != state.rules.record_path
     if candidate_gone:
         state.own = None
     if state.phase is Phase.RELEASING:

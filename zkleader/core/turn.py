@@ -13,7 +13,7 @@ import copy
 from enum import Enum
 from typing import Any
 
-from zkleader.core import queue
+from zkleader.core import queue, records
 from zkleader.core.actions import Action, End, Finish, Outcome, Request, Send, Tell
 from zkleader.core.chain import Attempt, Chain
 from zkleader.core.lease import Instant, Timing
@@ -192,6 +192,11 @@ class State:
         outcome = self.outcome
         is_ended = outcome is not None and outcome.end is End.COMMAND_ENDED and outcome.reason == Cause.ENDED.value
         return self.rules.once_per is not None and is_ended
+
+    @property
+    def own_data(self) -> bytes:
+        """What our candidate says of us."""
+        return records.candidate_data(self.rules.identity, self.rules.timing.lease)
 
     @property
     def own_path(self) -> str:
