@@ -50,6 +50,7 @@ from zkleader.guard import system
 from zkleader.guard.handle import GuardGoneError
 from zkleader.inbox import AddressesKnown, FromSession, Inbox, Item, SignalArrived, ThreadFailed
 from zkleader.log import Log
+from zkleader.result import Course
 from zkleader.zk import hosts
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class Supervisor:
         self._session: Session | None = None
         self._trouble = ""
         self._outcome: Outcome | None = None
+        self.course = Course()
+        """What became of the command so far, for people."""
         self._rules = Rules(
             election=config.hosts.chroot + config.election,
             identity=Identity(
@@ -243,6 +246,7 @@ class Supervisor:
 
     def _message(self, action: StartCommand | ExtendLease | StopCommand | KillCommand) -> wire.Message:
         if isinstance(action, StartCommand):
+            self.course = self.course.told_to_start(action.token)
             environment = {
                 "ZKLEADER_TOKEN": str(action.token),
                 "ZKLEADER_ELECTION": self._config.election,
@@ -321,16 +325,20 @@ class Supervisor:
         if isinstance(message, wire.Ready):
             self._log.event("debug", "guard_ready", pid=message.pid, scope=message.scope, detail=message.detail)
         elif isinstance(message, wire.Started):
+            self.course = self.course.started()
             self._step(CommandStarted(pid=message.pid))
             self._log.hurry()
         elif isinstance(message, wire.TooLate):
+            self.course = self.course.not_started()
             self._step(CommandTooLate())
         elif isinstance(message, wire.ExecFailed):
+            self.course = self.course.not_started()
             self._step(CommandFailed(errno=message.errno))
         elif isinstance(message, wire.Stopping):
             self._log.event("info", "command_stopping", cause=message.cause.value)
             self._step(CommandStopping(cause=message.cause))
         elif isinstance(message, wire.FirstEnded):
+            self.course = self.course.ended(message.wait_status)
             self._log.event("info", "command_ended", **_ended(message.wait_status))
         elif isinstance(message, wire.Gone):
             self._on_gone(message)
@@ -338,6 +346,7 @@ class Supervisor:
             self._log.event(message.level, message.event, **message.facts)
 
     def _on_gone(self, message: wire.Gone) -> None:
+        self.course = self.course.not_started()
         self._log.event(
             "info" if message.in_time else "error",
             "command_gone",

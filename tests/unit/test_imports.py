@@ -31,7 +31,8 @@ PARTS = {
     "systemd": {"core"},
     "inbox": {"core", "zk.hosts"},
     "custody": {"core", "guard", "config"},
-    "supervisor": {"core", "zk", "guard", "config", "custody", "exit_status", "log", "systemd", "inbox"},
+    "result": {"core", "config", "log"},
+    "supervisor": {"core", "zk", "guard", "config", "custody", "exit_status", "log", "systemd", "inbox", "result"},
 }
 FREE = {"cli", "__main__", "__init__"}  # the outermost ring, and the library's lazy door
 

@@ -15,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from zkleader.cli.connection import blamed, connection_options, hosts_of, log_choice
+from zkleader.cli.ending import refusal_of
 from zkleader.cli.values import Duration, ExitStatusValue, Signal
 from zkleader.config import (
     Config,
@@ -29,7 +30,8 @@ from zkleader.config import (
 )
 from zkleader.core.lease import Timing
 from zkleader.exit_status import ExitStatus
-from zkleader.log import Log
+from zkleader.log import Log, say_at_once
+from zkleader.result import ResultFile
 
 ENVIRONMENT = "ZKLEADER_RUN"
 """Each option of run may also be given in the environment: ``ZKLEADER_RUN_<OPTION>``."""
@@ -108,6 +110,7 @@ def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
 @_option(
     "--retry-failed", is_flag=True, help="With --once-per: a run that ended with another status than 0 is repeated."
 )
+@_option("--result", metavar="FILE", help="Write the outcome there as JSON, whole or not at all.")
 @click.argument("command", metavar="COMMAND [ARG]...", nargs=-1, type=click.UNPROCESSED, required=True)
 def run(**options: Any) -> None:
     """Campaign in an election; run COMMAND while leader; end with its exit status.
@@ -115,18 +118,31 @@ def run(**options: Any) -> None:
     COMMAND is stopped, with everything that it has started, when leadership is lost for whatever reason, and is gone
     before another host's COMMAND starts.
     """
+    result_file: ResultFile | None = None
     try:
+        result_file = None if options["result"] is None else ResultFile(options["result"])
         form, loudness = log_choice(options["log_format"], verbose=options["verbose"], quiet=options["quiet"])
         log = Log(form, loudness)
         config = _config(options)
-    except UsageProblem as problem:
-        raise blamed(problem) from None
+    except Exception as problem:
+        if result_file is not None:
+            _write_refusal(result_file, problem)
+        if isinstance(problem, UsageProblem):
+            raise blamed(problem) from None
+        raise
     log.bind(election=config.election)
     for name in _unknown_environment():
         log.event("warning", "environment_ignored", name=name, reason="no option of run is called that")
     from zkleader.cli.process import supervise  # noqa: PLC0415 # neither help nor a wrong option needs it
 
-    supervise(config, log)
+    supervise(config, log, result_file)
+
+
+def _write_refusal(result_file: ResultFile, problem: Exception) -> None:
+    try:
+        result_file.write(refusal_of(problem))
+    except OSError as error:
+        say_at_once(f"cannot write the result {result_file.path}: {os.strerror(error.errno or 0).lower()}")
 
 
 def _unknown_environment() -> list[str]:

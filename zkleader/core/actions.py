@@ -123,7 +123,7 @@ class Tell(Value):
 
 
 class End(Enum):
-    """How a candidacy ended."""
+    """How a candidacy ended; the value is the stable word for it in logs and results."""
 
     COMMAND_ENDED = "command_ended"
     NOT_ELECTED = "not_elected"
@@ -134,9 +134,9 @@ class End(Enum):
     NEWER_FORMAT = "newer_format"
     LEFT = "left"
     NOT_EXECUTED = "not_executed"
-    GUARD_FAILED = "guard_failed"
+    GUARD_FAILED = "internal_error"
     REFUSED = "refused"
-    DONE = "done"
+    DONE = "already_done"
     """The run of this period is done already."""
     NOT_RECORDED = "not_recorded"
     """The command has ended, but that it was run could not be recorded."""
