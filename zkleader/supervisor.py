@@ -25,6 +25,7 @@ from zkleader.core.actions import (
     Finish,
     KillCommand,
     Outcome,
+    ReplaceGuard,
     Send,
     StartCommand,
     StopCommand,
@@ -105,6 +106,8 @@ class Supervisor:
             wait=config.wait,
             once_per=config.once_per,
             retry_failed=config.retry_failed,
+            restart=config.restart,
+            restart_delay=config.restart_delay,
         )
         # The guard first: it starts while we import kazoo and connect.
         self._custody = Custody(config, inherited, self._poll)
@@ -241,6 +244,8 @@ class Supervisor:
             self._session.drop_connection()
         elif isinstance(action, Finish):
             self._outcome = action.outcome
+        elif isinstance(action, ReplaceGuard):
+            self._replace_guard()
         else:
             self._tell_guard(self._message(action))
 
@@ -278,10 +283,11 @@ class Supervisor:
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGCHLD:
             self._custody.reap_orphans()
-        elif self._state.phase in (Phase.LEADING, Phase.STOPPING):
+        elif self._state.phase in (Phase.LEADING, Phase.RESTARTING, Phase.STOPPING):
             if number in TO_STOP:
                 self._step(LeaveAsked(signal=number))
             else:
+                # Between two runs of the command the guard has nobody to hand it to.
                 self._tell_guard(wire.Forward(signal=number, to_group=number == signal.SIGQUIT))
         elif number in TO_LEAVE:
             self._step(LeaveAsked(signal=number))
@@ -292,6 +298,13 @@ class Supervisor:
     def _lease_start(self) -> Instant | None:
         held = self._state.chain.held
         return held.lease_start if held is not None else None
+
+    def _replace_guard(self) -> None:
+        """Have another guard for the next run of the command: one guard starts it once, and its end is proven first."""
+        self._custody.dismiss()
+        # The race: killed between the two, we are released for by neither, and the lease is waited out.
+        self._custody = Custody(self._config, self._inherited, self._poll)
+        self._custody.send(wire.Candidacy(guid=self._state.guid))
 
     def _tell_guard(self, message: wire.Message) -> None:
         if not self._custody.send(message):
@@ -358,7 +371,9 @@ class Supervisor:
             gone_after=round(message.gone_after, 4),
             **_ended(message.wait_status),
         )
-        gone = CommandGone(cause=message.cause, wait_status=message.wait_status, in_time=message.in_time)
+        gone = CommandGone(
+            cause=message.cause, wait_status=message.wait_status, in_time=message.in_time, lost=message.lost
+        )
         self._step(gone)
 
 

@@ -23,12 +23,14 @@ from zkleader.config import (
     UsageProblem,
     check_identity,
     check_period,
+    check_restart,
     check_timing,
     command_environment,
     election_path,
     find_command,
 )
 from zkleader.core.lease import Timing
+from zkleader.core.restart import LONGEST_DELAY, Restart
 from zkleader.exit_status import ExitStatus
 from zkleader.log import Log, say_at_once
 from zkleader.result import ResultFile
@@ -39,6 +41,7 @@ ENVIRONMENT = "ZKLEADER_RUN"
 DEFAULT_LEASE = 20.0
 DEFAULT_GRACE = 5.0
 DEFAULT_STOP_TIMEOUT = 25.0
+DEFAULT_RESTART_DELAY = 1.0
 
 _EPILOG = (
     "\b\nExit status: that of COMMAND, or\n"
@@ -102,6 +105,18 @@ def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     help="After losing leadership: exit 79, or campaign again.  [default: exit]",
 )
 @_option(
+    "--restart",
+    type=click.Choice([choice.value for choice in Restart]),
+    default=Restart.NEVER.value,
+    help="When COMMAND ends by itself while we lead: end, or start it again.  [default: never]",
+)
+@_option(
+    "--restart-delay",
+    type=Duration(),
+    default=DEFAULT_RESTART_DELAY,
+    help=f"Before it is started again; doubles up to {LONGEST_DELAY:g}s.  [default: 1s]",
+)
+@_option(
     "--once-per",
     type=Duration(),
     metavar="PERIOD",
@@ -154,6 +169,9 @@ def _config(options: dict[str, Any]) -> Config:
     timing = Timing(lease=options["lease"], grace=options["grace"], stop_timeout=options["stop_timeout"])
     check_timing(timing)
     check_period(options["once_per"], timing, retry_failed=options["retry_failed"])
+    restart = Restart(options["restart"])
+    source = click.get_current_context().get_parameter_source("restart_delay")
+    check_restart(restart, options["once_per"], has_delay=source is not ParameterSource.DEFAULT)
     identity = check_identity(socket.gethostname() if options["identity"] is None else options["identity"])
     command: tuple[str, ...] = options["command"]
     hosts = hosts_of(options["hosts"])
@@ -173,6 +191,8 @@ def _config(options: dict[str, Any]) -> Config:
         on_loss=OnLoss(options["on_loss"]),
         once_per=options["once_per"],
         retry_failed=options["retry_failed"],
+        restart=restart,
+        restart_delay=options["restart_delay"],
         argv=tuple(os.fsencode(part) for part in command),
         executable=executable,
         environment=environment,

@@ -110,6 +110,10 @@ class StopCommand(Value):
     cause: Cause
 
 
+class ReplaceGuard(Value):
+    """The guard is used up and leadership goes on: dismiss it, and execute another for the same candidacy."""
+
+
 class KillCommand(Value):
     """Kill the command now."""
 
@@ -162,4 +166,4 @@ class Finish(Value):
     outcome: Outcome
 
 
-Action = Send | DropConnection | StartCommand | ExtendLease | StopCommand | KillCommand | Tell | Finish
+Action = Send | DropConnection | StartCommand | ExtendLease | StopCommand | KillCommand | ReplaceGuard | Tell | Finish
