@@ -12,6 +12,7 @@ import re
 from enum import Enum
 
 from zkleader.core.lease import LONGEST_LEASE, SHORTEST_LEASE, Timing
+from zkleader.core.restart import Restart
 from zkleader.core.value import Value
 from zkleader.zk.hosts import Hosts, check_path
 
@@ -82,6 +83,8 @@ class Config(Value):
     on_loss: OnLoss
     once_per: float | None
     retry_failed: bool
+    restart: Restart
+    restart_delay: float
     argv: tuple[bytes, ...]
     executable: bytes
     environment: dict[bytes, bytes]
@@ -127,6 +130,18 @@ def check_period(once_per: float | None, timing: Timing, *, retry_failed: bool) 
         raise UsageProblem("it needs --once-per", "--retry-failed")
     if once_per is not None and once_per < timing.lease:
         raise UsageProblem(f"{show(once_per)} is shorter than --lease {show(timing.lease)}", "--once-per")
+
+
+def check_restart(restart: Restart, once_per: float | None, *, has_delay: bool) -> None:
+    """Refuse to restart what is to be run once, and a delay for what is not restarted.
+
+    Raises:
+        UsageProblem: they contradict each other.
+    """
+    if restart is not Restart.NEVER and once_per is not None:
+        raise UsageProblem(f"'{restart.value}' contradicts --once-per", "--restart")
+    if restart is Restart.NEVER and has_delay:
+        raise UsageProblem("it needs --restart", "--restart-delay")
 
 
 def tightness(timing: Timing, servers: int) -> str:

@@ -41,7 +41,7 @@ _MEANINGS = {
     ExitStatus.NOT_ELECTED: ("Not elected in time (-n, -w); -E sets another status.", "no"),
     ExitStatus.NOT_PERMITTED: ("Authentication or an ACL was refused.", "no"),
     ExitStatus.CONFIGURATION: (
-        "Configuration invalid: timing that cannot work, records of a newer format.",
+        "Configuration invalid: timing that cannot work, a file that cannot be used, records of a newer format.",
         "no",
     ),
     ExitStatus.LOST: ("Leadership lost; everything of the command was gone in time.", "yes"),

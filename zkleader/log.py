@@ -156,7 +156,7 @@ class Log:
             self._write(line, text)
 
     def _render(self, renderer: Renderer, line: _Line) -> str:
-        content: dict[str, Any] = {"timestamp": _stamp(line.at), "level": line.level, "event": line.event} | line.facts
+        content: dict[str, Any] = {"timestamp": stamp(line.at), "level": line.level, "event": line.event} | line.facts
         return str(renderer(None, line.level, content))
 
     def _write(self, line: _Line, text: str) -> None:
@@ -183,7 +183,8 @@ def _renderer(form: Format, descriptor: int) -> Renderer:
     return structlog.dev.ConsoleRenderer(colors=has_colors, pad_event_to=20)
 
 
-def _stamp(at: float) -> str:
+def stamp(at: float) -> str:
+    """Return an instant of the wall clock, the way logs and results show it (RFC 3339, UTC)."""
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
     return f"{whole}.{int(at % 1 * 1000):03d}Z"
 

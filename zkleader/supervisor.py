@@ -25,6 +25,7 @@ from zkleader.core.actions import (
     Finish,
     KillCommand,
     Outcome,
+    ReplaceGuard,
     Send,
     StartCommand,
     StopCommand,
@@ -50,6 +51,7 @@ from zkleader.guard import system
 from zkleader.guard.handle import GuardGoneError
 from zkleader.inbox import AddressesKnown, FromSession, Inbox, Item, SignalArrived
 from zkleader.log import Log
+from zkleader.result import Course
 from zkleader.zk import hosts
 
 if TYPE_CHECKING:
@@ -87,6 +89,8 @@ class Supervisor:
         self._session: Session | None = None
         self._trouble = ""
         self._outcome: Outcome | None = None
+        self.course = Course()
+        """What became of the command so far, for people."""
         self._rules = Rules(
             election=config.hosts.chroot + config.election,
             identity=Identity(
@@ -101,6 +105,8 @@ class Supervisor:
             wait=config.wait,
             once_per=config.once_per,
             retry_failed=config.retry_failed,
+            restart=config.restart,
+            restart_delay=config.restart_delay,
         )
         # The guard first: it starts while we import kazoo and connect.
         self._custody = Custody(config, inherited, self._poll)
@@ -243,11 +249,14 @@ class Supervisor:
             self._session.drop_connection()
         elif isinstance(action, Finish):
             self._outcome = action.outcome
+        elif isinstance(action, ReplaceGuard):
+            self._replace_guard()
         else:
             self._tell_guard(self._message(action))
 
     def _message(self, action: StartCommand | ExtendLease | StopCommand | KillCommand) -> wire.Message:
         if isinstance(action, StartCommand):
+            self.course = self.course.told_to_start(action.token)
             environment = {
                 "ZKLEADER_TOKEN": str(action.token),
                 "ZKLEADER_ELECTION": self._config.election,
@@ -279,10 +288,11 @@ class Supervisor:
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGCHLD:
             self._custody.reap_orphans()
-        elif self._state.phase in (Phase.LEADING, Phase.STOPPING):
+        elif self._state.phase in (Phase.LEADING, Phase.RESTARTING, Phase.STOPPING):
             if number in TO_STOP:
                 self._step(LeaveAsked(signal=number))
             else:
+                # Between two runs of the command the guard has nobody to hand it to.
                 self._tell_guard(wire.Forward(signal=number, to_group=number == signal.SIGQUIT))
         elif number in TO_LEAVE:
             self._step(LeaveAsked(signal=number))
@@ -295,6 +305,13 @@ class Supervisor:
         # Of the lease under which something of the command may still be there.
         is_under_it = self._state.phase in (Phase.LEADING, Phase.STOPPING)
         return held.lease_start if held is not None and is_under_it else None
+
+    def _replace_guard(self) -> None:
+        """Have another guard for the next run of the command: one guard starts it once, and its end is proven first."""
+        self._custody.dismiss()
+        # The race: killed between the two, we are released for by neither, and the lease is waited out.
+        self._custody = Custody(self._config, self._inherited, self._poll)
+        self._custody.send(wire.Candidacy(guid=self._state.guid))
 
     def _tell_guard(self, message: wire.Message) -> None:
         if not self._custody.send(message):
@@ -328,16 +345,20 @@ class Supervisor:
         if isinstance(message, wire.Ready):
             self._log.event("debug", "guard_ready", pid=message.pid, scope=message.scope, detail=message.detail)
         elif isinstance(message, wire.Started):
+            self.course = self.course.started()
             self._step(CommandStarted(pid=message.pid))
             self._log.hurry()
         elif isinstance(message, wire.TooLate):
+            self.course = self.course.not_started()
             self._step(CommandTooLate())
         elif isinstance(message, wire.ExecFailed):
+            self.course = self.course.not_started()
             self._step(CommandFailed(errno=message.errno))
         elif isinstance(message, wire.Stopping):
             self._log.event("info", "command_stopping", cause=message.cause.value)
             self._step(CommandStopping(cause=message.cause))
         elif isinstance(message, wire.FirstEnded):
+            self.course = self.course.ended(message.wait_status)
             self._log.event("info", "command_ended", **_ended(message.wait_status))
         elif isinstance(message, wire.Gone):
             self._on_gone(message)
@@ -345,6 +366,7 @@ class Supervisor:
             self._log.event(message.level, message.event, **message.facts)
 
     def _on_gone(self, message: wire.Gone) -> None:
+        self.course = self.course.not_started()
         self._log.event(
             "info" if message.in_time else "error",
             "command_gone",
@@ -356,7 +378,9 @@ class Supervisor:
             gone_after=round(message.gone_after, 4),
             **_ended(message.wait_status),
         )
-        gone = CommandGone(cause=message.cause, wait_status=message.wait_status, in_time=message.in_time)
+        gone = CommandGone(
+            cause=message.cause, wait_status=message.wait_status, in_time=message.in_time, lost=message.lost
+        )
         self._step(gone)
 
 

@@ -30,6 +30,8 @@ class Judge:
         self._election = election
         self._acting: list[Command] = []
         self._token = 0
+        self._last: Command | None = None
+        """The command that began last."""
         self._unknown_until = 0.0
         """Until then somebody may lead under a record that is gone: the one in its place was made unreleased."""
         self._void: set[int] = set()
@@ -44,14 +46,19 @@ class Judge:
     # ---- the promise
 
     def begins(self, command: "Command") -> None:
-        """A command is executed: nothing of another may be there, and its token is greater than every earlier one."""
+        """A command is executed: nothing of another may be there, and its token is greater than every earlier one.
+
+        Or the same, for one that is started again in the same tenure.
+        """
         self.tenures += 1
         self._timeline.note("judge", f"command begins, token {command.token}")
         self._acting.append(command)
         if len(self.acting) > 1:
             raise Violation(f"two commands act: tokens {[one.token for one in self.acting]}")
-        if command.token <= self._token:
+        is_again = self._last is not None and command.is_restart_of(self._last)
+        if command.token < self._token or (command.token == self._token and not is_again):
             raise Violation(f"token {command.token} after {self._token}")
+        self._last = command
         if command.token in self._void:
             raise Violation(f"token {command.token} is a claim over a record that was made anew and not waited out")
         self._token = command.token

@@ -112,6 +112,11 @@ class Command:
         self._around.judge.begins(self)
         self.guard.notice(guard_events.Executed(pid=1))
 
+    def is_restart_of(self, before: "Command") -> bool:
+        """Whether it is another run in the same tenure: of one supervisor, each run with a guard of its own."""
+        is_same = self.token == before.token and self.guard.supervisor is before.guard.supervisor
+        return is_same and self.guard is not before.guard
+
     def lateness(self) -> float:
         """Return by how much the end of the holder's lease, less the margin, has passed on the holder's clocks."""
         lease_start = self.guard.state.lease_start

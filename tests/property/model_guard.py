@@ -29,7 +29,7 @@ class Guard:
         self.was_frozen = False
         self.command: Command | None = None
         self._around = around
-        self._supervisor = supervisor
+        self.supervisor = supervisor
         self._heard: deque[wire.Message] = deque()
         self._noticed: deque[guard_events.Event] = deque()
         self._wakes_at: float | None = None
@@ -67,7 +67,7 @@ class Guard:
         self.note("killed")
         if self.command is not None:
             self.command.end(status=9)
-        self._supervisor.wake()
+        self.supervisor.wake()
 
     def freeze(self) -> None:
         """Stop running."""
@@ -117,7 +117,7 @@ class Guard:
         return min(waits)
 
     def _watch_supervisor(self) -> None:
-        supervisor, timing = self._supervisor, self._around.timing
+        supervisor, timing = self.supervisor, self._around.timing
         if supervisor.guard is not self and supervisor.alive:
             return  # dismissed
         now = self._around.clocks.now().monotonic
@@ -160,9 +160,9 @@ class Guard:
                 if self.command is not None:
                     self.command.kill()
             case guard_actions.Report(message=message):
-                self._supervisor.hear(self, message)
+                self.supervisor.hear(self, message)
             case guard_actions.KillSupervisor():
-                self._supervisor.die()
+                self.supervisor.die()
             case guard_actions.ReleaseForSupervisor(guid=guid):
                 self.note("releases for the supervisor")
                 self._release = Release(self._around, guid, lambda: self.notice(guard_events.ReleaseEnded()))

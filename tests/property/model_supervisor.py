@@ -16,6 +16,7 @@ from zkleader.core.actions import (
     ExtendLease,
     Finish,
     Outcome,
+    ReplaceGuard,
     Send,
     StartCommand,
     StopCommand,
@@ -35,11 +36,15 @@ from zkleader.core.events import (
 )
 from zkleader.core.lease import Instant, Timing
 from zkleader.core.records import Identity
+from zkleader.core.restart import Restart
 from zkleader.core.turn import Memory, Phase, Rules
 
 FAREWELL = 2.0
 PROOF_PATIENCE = 5.0
 """As in ``zkleader.custody``."""
+
+RESTART_DELAY = 0.05
+"""Leases: other faults have to strike in the pauses, and these have to end before somebody must lead again."""
 
 
 def _leaves_within(timing: Timing) -> float:
@@ -62,6 +67,7 @@ class Supervisor:
         around: Surroundings,
         *,
         rejoins: bool,
+        restart: Restart,
         guids: Callable[[], str],
         ended: Callable[["Supervisor", Outcome], None],
         guards: Callable[[Guard], None],
@@ -75,6 +81,7 @@ class Supervisor:
         self.state: candidacy.State
         self._around = around
         self._rejoins = rejoins
+        self._restart = restart
         self._guids = guids
         self._ended = ended
         self._stuck_at: float | None = None
@@ -100,7 +107,14 @@ class Supervisor:
         if self._asked_taken:
             raise Violation(f"host {around.host} was asked to leave, and begins another candidacy")
         identity = Identity(id=f"host-{around.host}", host="h", pid=1, command="c", version="0")
-        rules = Rules(election=around.election, identity=identity, timing=around.timing, connect_timeout=15.0)
+        rules = Rules(
+            election=around.election,
+            identity=identity,
+            timing=around.timing,
+            connect_timeout=15.0,
+            restart=self._restart,
+            restart_delay=around.timing.lease * RESTART_DELAY,
+        )
         self._outcome = None
         guid = self._guids()
         self.note(f"begins candidacy {guid}")
@@ -300,6 +314,11 @@ class Supervisor:
                 self._around.judge.lease_extended(self._lease_start, now)
                 self._lease_start = lease_start
                 self._tell_guard(wire.Extend(lease_start=lease_start))
+            case ReplaceGuard():
+                self._dismiss_guard()
+                self._blocked_until = self._around.timeline.now + self._around.timeline.between(0.0, 0.05)
+                self._replace_guard()
+                self.guard.hear(wire.Candidacy(guid=self.state.guid))
             case StopCommand(cause=cause):
                 self._tell_guard(wire.Stop(cause=cause))
             case _:
@@ -313,8 +332,7 @@ class Supervisor:
         rejoins = outcome.end is End.LOST and self._rejoins and not self.state.asked_by
         again = rejoins or outcome.end is End.CANDIDACY_LOST
         if self._beats.has_command or not again:
-            self.guard.hear(wire.Dismiss())
-            self._around.timeline.after(FAREWELL, self.guard.kill)
+            self._dismiss_guard()
         if not again:
             self._end()
             self._ended(self, outcome)
@@ -323,6 +341,10 @@ class Supervisor:
         if self._beats.has_command:
             self._replace_guard()
         self._begin(self.state.memory)
+
+    def _dismiss_guard(self) -> None:
+        self.guard.hear(wire.Dismiss())
+        self._around.timeline.after(FAREWELL, self.guard.kill)
 
     def _replace_guard(self) -> None:
         self._beats = Beats(timing=self._around.timing)
@@ -386,7 +408,7 @@ def _event(message: wire.Message) -> Event | None:
             return CommandFailed(errno=errno)
         case wire.Stopping(cause=cause):
             return CommandStopping(cause=cause)
-        case wire.Gone(cause=cause, wait_status=wait_status, in_time=in_time):
-            return CommandGone(cause=cause, wait_status=wait_status, in_time=in_time)
+        case wire.Gone(cause=cause, wait_status=wait_status, in_time=in_time, lost=lost):
+            return CommandGone(cause=cause, wait_status=wait_status, in_time=in_time, lost=lost)
         case _:
             return None

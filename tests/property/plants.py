@@ -10,10 +10,11 @@ from zkleader.core import actions, candidacy, claim, guard_state, records, tenur
 from zkleader.core.actions import End, Outcome
 from zkleader.core.beats import Beats
 from zkleader.core.chain import Attempt, Chain, Verdict
-from zkleader.core.events import CommandStopping, Content, Event, GuardFailed, Refusal, Refused, Touched
+from zkleader.core.events import CommandGone, CommandStopping, Content, Event, GuardFailed, Refusal, Refused, Touched
 from zkleader.core.lease import Instant
 from zkleader.core.records import Stat
 from zkleader.core.turn import Flight, Phase, Purpose, State, Turn
+from zkleader.core.wire import Cause
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -54,6 +55,18 @@ def releases_before_the_command_is_gone(monkeypatch: pytest.MonkeyPatch) -> None
     def stopping_is_gone(turn: Turn, event: CommandStopping) -> None:
         on_stopping(turn, event)
         tenure._end_tenure(turn, Outcome(end=End.COMMAND_ENDED, reason=event.cause.value))
+
+    monkeypatch.setattr(tenure, "on_stopping", stopping_is_gone)
+
+
+def starts_again_before_the_command_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_stopping = tenure.on_stopping
+
+    def stopping_is_gone(turn: Turn, event: CommandStopping) -> None:
+        on_stopping(turn, event)
+        gone = CommandGone(cause=event.cause, wait_status=0, in_time=True)
+        if event.cause is Cause.ENDED and tenure._is_restarted(turn.state, gone) and not turn.state.loss:
+            tenure._pause(turn, gone)
 
     monkeypatch.setattr(tenure, "on_stopping", stopping_is_gone)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from simulation import Scenario
 
 from zkleader.core.lease import Timing
+from zkleader.core.restart import Restart
 
 _USUAL = 100
 EXAMPLES = int(os.environ.get("ZKLEADER_PROPERTY_EXAMPLES", _USUAL))
@@ -101,6 +102,7 @@ def scenarios(
         slews=tuple(draw(st.sampled_from(SLEWS)) for _ in range(hosts)),
         session=draw(st.sampled_from(sessions)),
         rejoins=draw(st.booleans()),
+        restart=draw(st.sampled_from(Restart)),
         faults=tuple(placed),
     )
 

@@ -24,6 +24,7 @@ from virtual_time import Clocks, Timeline, Violation
 from zkleader.core import queue, records
 from zkleader.core.actions import Outcome
 from zkleader.core.lease import LONGEST_LEASE, Timing, margin_of
+from zkleader.core.restart import Restart
 
 UNREADABLE = (Kind.DELETE_RECORD, Kind.REMAKE_RECORD, Kind.DAMAGE_RECORD)
 """After these the record is waited out as if somebody held it for the longest lease."""
@@ -41,6 +42,7 @@ class Scenario:
     session: float
     """The session timeout that is granted, in leases: the shorter, the less there is but the lease itself."""
     rejoins: bool
+    restart: Restart
     faults: tuple[Fault, ...]
 
 
@@ -145,6 +147,7 @@ class Simulation:
         return Supervisor(
             self._surroundings[host],
             rejoins=self.scenario.rejoins,
+            restart=self.scenario.restart,
             guids=lambda: f"guid{next(self._guid)}",
             ended=self._ended,
             guards=self._guards.append,

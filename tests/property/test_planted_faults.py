@@ -93,6 +93,11 @@ PLANTS: dict[str, tuple[plants.Plant, st.SearchStrategy[Scenario], str]] = {
         scenarios(),
         "two commands act",
     ),
+    "starts again before the command is gone": (
+        plants.starts_again_before_the_command_is_gone,
+        scenarios(fault(Kind.LEFTOVERS, targets=_LEADER, gaps=(0.5, 1.0)), sessions=(1.0,)),
+        "two commands act",
+    ),
     "creates missing records released": (
         plants.creates_missing_records_released,
         # A leader that cannot be told, and an operator who takes its candidate and the record away.

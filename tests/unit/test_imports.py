@@ -36,7 +36,8 @@ PARTS = {
         "exit_status",
         "guard",
     },  # the guard's ways to find and end processes; candidates are programs of their own
-    "supervisor": {"core", "zk", "guard", "config", "custody", "exit_status", "log", "systemd", "inbox"},
+    "result": {"core", "config", "log"},
+    "supervisor": {"core", "zk", "guard", "config", "custody", "exit_status", "log", "systemd", "inbox", "result"},
 }
 FREE = {"cli", "__main__", "__init__"}  # the outermost ring, and the library's lazy door
 

@@ -6,6 +6,7 @@ a page that is written in another form fails as well, instead of being skipped.
 """
 
 import ast
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from zkleader.core.lease import Timing
 from zkleader.core.wait_status import SIGNAL_BASE
 from zkleader.core.wire import Cause
 from zkleader.exit_status import ExitStatus
+from zkleader.result import OUTCOMES, Result, render
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "zkleader"
@@ -170,7 +172,7 @@ def test_help_tells_the_defaults_that_hold() -> None:
         held += 1
         shown = config.show(value) if isinstance(value, float) else str(value)
         assert shown == told, names
-    assert held == 8, "as many defaults are values; another number means that this test no longer sees them"
+    assert held == 10, "as many defaults are values; another number means that this test no longer sees them"
 
 
 def test_every_option_is_in_the_synopsis_of_its_page() -> None:
@@ -462,6 +464,25 @@ def test_the_page_has_the_fields_of_each_znode() -> None:
             parts = re.findall(r"^\.Va (\w+)", text, flags=re.MULTILINE)
             assert set(parts) == fields[names[0]]
     assert told == {"<uuid4>-n_<sequence>": fields["candidate"], "lease-0": fields["lease record"]}
+
+
+# ---- the result
+
+
+def test_the_pages_have_the_fields_of_the_result() -> None:
+    """Scripts branch on them."""
+    fields = set(json.loads(render(Result(outcome="", reason="", exit_status=0), began=0.0, ended=0.0)))
+    assert {name for row in readme_table("result", "") for name in quoted(row[0])} == fields
+    items = [words_of(item) for item, _ in page_items(page_section(RUN_PAGE, "RESULT"))]
+    assert {name for macro, *names in items if macro == "Va" for name in names} - {","} == fields
+
+
+def test_the_pages_have_every_outcome() -> None:
+    """So do these; each is told with the status that goes with it."""
+    rows = readme_table("outcome", "meaning", "exit status")
+    assert {name for row in rows for name in quoted(row[0])} == OUTCOMES
+    items = [words_of(item) for item, _ in page_items(page_section(RUN_PAGE, "RESULT"))]
+    assert {name for macro, *names in items if macro == "Cm" for name in names} - {","} == OUTCOMES
 
 
 # ---- timing

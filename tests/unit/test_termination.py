@@ -237,7 +237,21 @@ def test_without_renewals_stop_and_kill_come_at_their_deadlines() -> None:
         killed=2,
         kill_began_after=pytest.approx(2),
         gone_after=pytest.approx(2.5),
+        lost=True,
     )
+
+
+def test_a_loss_behind_another_cause_is_told() -> None:
+    """A command that has ended by itself must not be started again by a supervisor that we may have released for."""
+    script = running()
+    script.do(1, FirstReaped(wait_status=0, alone=False))
+    script.tick(5)
+    gone = gone_of(script.do(5.1, TreeGone(signalled=1, killed=0)))
+    assert (gone.cause, gone.lost) == (Cause.ENDED, True)
+    script = running()
+    script.do(1, FirstReaped(wait_status=0, alone=False))
+    gone = gone_of(script.do(1.1, TreeGone(signalled=1, killed=0)))
+    assert (gone.cause, gone.lost) == (Cause.ENDED, False)
 
 
 @pytest.mark.parametrize(("seconds", "in_time"), [(7.9, True), (8.1, False)])

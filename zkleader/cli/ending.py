@@ -1,6 +1,6 @@
-"""How a run ends: an outcome to an exit status, and to the one line that says why.
+"""How a run ends: an outcome, or a refusal, to an exit status, and to the one line that says why.
 
-It owns both translations.  It must not know how an outcome came about, and ends nothing itself (``process`` does).
+It owns these translations.  It must not know how an outcome came about, and ends nothing itself (``process`` does).
 """
 
 from __future__ import annotations
@@ -8,13 +8,15 @@ from __future__ import annotations
 import errno
 import os
 
-from zkleader.config import Config, show
+from zkleader import result
+from zkleader.config import CommandProblem, Config, ConfigurationProblem, UsageProblem, show
 from zkleader.core import wait_status
 from zkleader.core.actions import End, Outcome
 from zkleader.core.value import Value
 from zkleader.core.wait_status import SIGNAL_BASE
 from zkleader.exit_status import ExitStatus
 from zkleader.log import Log
+from zkleader.result import Result
 
 
 class Ending(Value):
@@ -54,6 +56,19 @@ def ending_of(outcome: Outcome, config: Config) -> Ending:
     if outcome.end is End.NOT_EXECUTED:
         return Ending(status=ExitStatus.NOT_FOUND if outcome.number in _MISSING else ExitStatus.CANNOT_EXECUTE)
     return Ending(status=_STATUSES[outcome.end])
+
+
+def refusal_of(problem: Exception) -> Result:
+    """Return how a run ends that was refused, or failed, before it began."""
+    if isinstance(problem, UsageProblem):
+        return Result(outcome=result.USAGE, reason=str(problem), exit_status=ExitStatus.USAGE)
+    if isinstance(problem, ConfigurationProblem):
+        return Result(outcome=result.CONFIGURATION, reason=str(problem), exit_status=ExitStatus.CONFIGURATION)
+    if isinstance(problem, CommandProblem):
+        status = ExitStatus.CANNOT_EXECUTE if problem.found else ExitStatus.NOT_FOUND
+        return Result(outcome=End.NOT_EXECUTED.value, reason="not_executed", exit_status=status)
+    reason = f"{type(problem).__name__}: {problem}"
+    return Result(outcome=result.INTERNAL_ERROR, reason=reason, exit_status=ExitStatus.INTERNAL)
 
 
 def _why_not_executed(number: int, config: Config) -> str:

@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from zkleader import __version__
 from zkleader.cli.demo import demo
+from zkleader.cli.ending import refusal_of
 from zkleader.cli.run import run
 from zkleader.config import CommandProblem, ConfigurationProblem
 from zkleader.exit_status import ExitStatus
@@ -45,12 +46,9 @@ def main() -> int:
         return int(program.main(prog_name="zkleader", standalone_mode=False) or 0)
     except click.UsageError as error:
         say_at_once(_line_of(error))
-    except ConfigurationProblem as error:
+    except (ConfigurationProblem, CommandProblem) as error:
         say_at_once(str(error))
-        return ExitStatus.CONFIGURATION
-    except CommandProblem as error:
-        say_at_once(str(error))
-        return ExitStatus.CANNOT_EXECUTE if error.found else ExitStatus.NOT_FOUND
+        return refusal_of(error).exit_status
     except click.Abort:
         return ExitStatus.INTERNAL
     except Exception as error:  # noqa: BLE001 # no traceback reaches a user

@@ -12,13 +12,14 @@ import resource
 import signal
 from typing import NoReturn
 
-from zkleader.cli.ending import Ending, ending_of, tell
+from zkleader.cli.ending import Ending, ending_of, refusal_of, tell
 from zkleader.config import Config
 from zkleader.custody import Inherited
 from zkleader.exit_status import ExitStatus
 from zkleader.guard.handle import become_subreaper, note_children
 from zkleader.inbox import Inbox
 from zkleader.log import Log
+from zkleader.result import Course, Result, ResultFile
 from zkleader.supervisor import TAKEN, TAKEN_AS_FIRST, Supervisor
 
 _PYTHON_IGNORES = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
@@ -28,24 +29,40 @@ _LOG_PATIENCE = 1.0
 """Seconds for which the last lines wait for a standard error that is slow."""
 
 
-def supervise(config: Config, log: Log) -> NoReturn:
-    """Take this process over, campaign, and end it."""
-    inherited, inbox = _take_over()
-    _end(_supervise(config, log, inbox, inherited), log)
+def supervise(config: Config, log: Log, result_file: ResultFile | None) -> NoReturn:
+    """Take this process over, campaign, write the result if one is wanted, and end it."""
+    ending, result = _supervise(config, log)
+    if result_file is not None:
+        try:
+            result_file.write(result)
+        except OSError as error:  # the status is decided, and stays what it is
+            log.event("warning", "result_not_written", path=result_file.path, reason=os.strerror(error.errno or 0))
+    _end(ending, log)
 
 
-def _supervise(config: Config, log: Log, inbox: Inbox, inherited: Inherited) -> Ending:
+def _supervise(config: Config, log: Log) -> tuple[Ending, Result]:
     supervisor: Supervisor | None = None
     try:
+        inherited, inbox = _take_over()
         supervisor = Supervisor(config, log, inbox, inherited)
         outcome = supervisor.run()
     except Exception as error:  # noqa: BLE001 # no traceback reaches a user, and no command outlives its supervisor
         if supervisor is not None:  # else nothing was started; a guard that stands alone ends when we do
             supervisor.end_command()
-        log.say(f"internal error: {type(error).__name__}: {error}")
-        return Ending(status=ExitStatus.INTERNAL)
+        result = refusal_of(error).but(election=config.election)
+        log.say(f"internal error: {result.reason}")
+        course = Course() if supervisor is None else supervisor.course
+        return Ending(status=ExitStatus.INTERNAL), result.but(course=course)
     tell(outcome, config, log, supervisor.trouble)
-    return ending_of(outcome, config)
+    ending = ending_of(outcome, config)
+    result = Result(
+        outcome=outcome.end.value,
+        reason=outcome.reason,
+        exit_status=ending.status,
+        election=config.election,
+        course=supervisor.course,
+    )
+    return ending, result
 
 
 def _take_over() -> tuple[Inherited, Inbox]:

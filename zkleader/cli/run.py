@@ -15,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from zkleader.cli.connection import blamed, connection_options, hosts_of, log_choice
+from zkleader.cli.ending import refusal_of
 from zkleader.cli.values import Duration, ExitStatusValue, Signal
 from zkleader.config import (
     Config,
@@ -22,14 +23,17 @@ from zkleader.config import (
     UsageProblem,
     check_identity,
     check_period,
+    check_restart,
     check_timing,
     command_environment,
     election_path,
     find_command,
 )
 from zkleader.core.lease import Timing
+from zkleader.core.restart import LONGEST_DELAY, Restart
 from zkleader.exit_status import ExitStatus
-from zkleader.log import Log
+from zkleader.log import Log, say_at_once
+from zkleader.result import ResultFile
 
 ENVIRONMENT = "ZKLEADER_RUN"
 """Each option of run may also be given in the environment: ``ZKLEADER_RUN_<OPTION>``."""
@@ -37,6 +41,7 @@ ENVIRONMENT = "ZKLEADER_RUN"
 DEFAULT_LEASE = 20.0
 DEFAULT_GRACE = 5.0
 DEFAULT_STOP_TIMEOUT = 25.0
+DEFAULT_RESTART_DELAY = 1.0
 
 _EPILOG = (
     "\b\nExit status: that of COMMAND, or\n"
@@ -100,6 +105,18 @@ def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     help="After losing leadership: exit 79, or campaign again.  [default: exit]",
 )
 @_option(
+    "--restart",
+    type=click.Choice([choice.value for choice in Restart]),
+    default=Restart.NEVER.value,
+    help="When COMMAND ends by itself while we lead: end, or start it again.  [default: never]",
+)
+@_option(
+    "--restart-delay",
+    type=Duration(),
+    default=DEFAULT_RESTART_DELAY,
+    help=f"Before it is started again; doubles up to {LONGEST_DELAY:g}s.  [default: 1s]",
+)
+@_option(
     "--once-per",
     type=Duration(),
     metavar="PERIOD",
@@ -108,6 +125,7 @@ def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
 @_option(
     "--retry-failed", is_flag=True, help="With --once-per: a run that ended with another status than 0 is repeated."
 )
+@_option("--result", metavar="FILE", help="Write the outcome there as JSON, whole or not at all.")
 @click.argument("command", metavar="COMMAND [ARG]...", nargs=-1, type=click.UNPROCESSED, required=True)
 def run(**options: Any) -> None:
     """Campaign in an election; run COMMAND while leader; end with its exit status.
@@ -115,18 +133,31 @@ def run(**options: Any) -> None:
     COMMAND is stopped, with everything that it has started, when leadership is lost for whatever reason, and is gone
     before another host's COMMAND starts.
     """
+    result_file: ResultFile | None = None
     try:
+        result_file = None if options["result"] is None else ResultFile(options["result"])
         form, loudness = log_choice(options["log_format"], verbose=options["verbose"], quiet=options["quiet"])
         log = Log(form, loudness)
         config = _config(options)
-    except UsageProblem as problem:
-        raise blamed(problem) from None
+    except Exception as problem:
+        if result_file is not None:
+            _write_refusal(result_file, problem)
+        if isinstance(problem, UsageProblem):
+            raise blamed(problem) from None
+        raise
     log.bind(election=config.election)
     for name in _unknown_environment():
         log.event("warning", "environment_ignored", name=name, reason="no option of run is called that")
     from zkleader.cli.process import supervise  # noqa: PLC0415 # neither help nor a wrong option needs it
 
-    supervise(config, log)
+    supervise(config, log, result_file)
+
+
+def _write_refusal(result_file: ResultFile, problem: Exception) -> None:
+    try:
+        result_file.write(refusal_of(problem))
+    except OSError as error:
+        say_at_once(f"cannot write the result {result_file.path}: {os.strerror(error.errno or 0).lower()}")
 
 
 def _unknown_environment() -> list[str]:
@@ -138,6 +169,9 @@ def _config(options: dict[str, Any]) -> Config:
     timing = Timing(lease=options["lease"], grace=options["grace"], stop_timeout=options["stop_timeout"])
     check_timing(timing)
     check_period(options["once_per"], timing, retry_failed=options["retry_failed"])
+    restart = Restart(options["restart"])
+    source = click.get_current_context().get_parameter_source("restart_delay")
+    check_restart(restart, options["once_per"], has_delay=source is not ParameterSource.DEFAULT)
     identity = check_identity(socket.gethostname() if options["identity"] is None else options["identity"])
     command: tuple[str, ...] = options["command"]
     hosts = hosts_of(options["hosts"])
@@ -157,6 +191,8 @@ def _config(options: dict[str, Any]) -> Config:
         on_loss=OnLoss(options["on_loss"]),
         once_per=options["once_per"],
         retry_failed=options["retry_failed"],
+        restart=restart,
+        restart_delay=options["restart_delay"],
         argv=tuple(os.fsencode(part) for part in command),
         executable=executable,
         environment=environment,

@@ -110,6 +110,10 @@ class StopCommand(Value):
     cause: Cause
 
 
+class ReplaceGuard(Value):
+    """The guard is used up and leadership goes on: dismiss it, and execute another for the same candidacy."""
+
+
 class KillCommand(Value):
     """Kill the command now."""
 
@@ -123,7 +127,7 @@ class Tell(Value):
 
 
 class End(Enum):
-    """How a candidacy ended."""
+    """How a candidacy ended; the value is the stable word for it in logs and results."""
 
     COMMAND_ENDED = "command_ended"
     NOT_ELECTED = "not_elected"
@@ -134,9 +138,9 @@ class End(Enum):
     NEWER_FORMAT = "newer_format"
     LEFT = "left"
     NOT_EXECUTED = "not_executed"
-    GUARD_FAILED = "guard_failed"
+    GUARD_FAILED = "internal_error"
     REFUSED = "refused"
-    DONE = "done"
+    DONE = "already_done"
     """The run of this period is done already."""
     NOT_RECORDED = "not_recorded"
     """The command has ended, but that it was run could not be recorded."""
@@ -162,4 +166,4 @@ class Finish(Value):
     outcome: Outcome
 
 
-Action = Send | DropConnection | StartCommand | ExtendLease | StopCommand | KillCommand | Tell | Finish
+Action = Send | DropConnection | StartCommand | ExtendLease | StopCommand | KillCommand | ReplaceGuard | Tell | Finish

@@ -1,7 +1,8 @@
 """One candidacy, from joining the queue to leaving it, as a pure state machine.
 
 ``step(state, event, now) -> (state, actions)``: JOINING -> WAITING -> LEADING -> STOPPING -> RELEASING -> ENDED, with
-LEAVING for whoever never led.  ``campaign`` decides up to leadership, ``tenure`` from then on; this module routes
+LEAVING for whoever never led, and from LEADING or STOPPING to RESTARTING and back to LEADING for a command that is
+started again.  ``campaign`` decides up to leadership, ``tenure`` from then on; this module routes
 events to them and owns what both share: the link, deadlines of requests, and waiting limits.
 
 A candidacy lives in one session: when that is lost it ends, and what it has to hand on is its memory.  It trusts
@@ -48,7 +49,7 @@ from zkleader.core.turn import (
 )
 
 _UP_TO_LEADERSHIP = frozenset({Phase.JOINING, Phase.WAITING})
-_WITH_A_COMMAND = frozenset({Phase.LEADING, Phase.STOPPING})
+_IN_TENURE = frozenset({Phase.LEADING, Phase.RESTARTING, Phase.STOPPING})
 
 
 def begin(rules: Rules, guid: str, memory: Memory, now: Instant) -> State:
@@ -88,12 +89,14 @@ def _timers(state: State, now: Instant) -> Iterator[float]:
         yield from (left for left in _patience(state, now) if left > 0)
         if state.phase is Phase.WAITING and state.link is Link.UP and _may_claim(state):
             yield claim.claimable_in(state, now)
-    elif state.phase in _WITH_A_COMMAND:
+    elif state.phase in _IN_TENURE:
         if state.link is Link.UP and not state.loss and Purpose.WRITE not in state.flights:
             left = tenure.renewal_in(state, now)
             if left > 0 or not state.flights:
                 yield left
         yield tenure.release_in(state, now) if state.loss else tenure.stop_in(state, now)
+        if state.phase is Phase.RESTARTING and state.pause is not None:
+            yield state.pause.left(now)
     elif state.phase is Phase.RELEASING:
         yield tenure.release_patience(state, now)
     elif state.phase is Phase.LEAVING:
@@ -137,6 +140,7 @@ def _take(turn: Turn, event: Event) -> None:
         _on_leave_asked(turn, event)
     elif isinstance(event, CommandStarted):
         turn.remember(led=True)
+        state.started = turn.now
         turn.tell("command_started", pid=event.pid)
     elif isinstance(event, CommandTooLate):
         tenure.on_too_late(turn)
@@ -149,7 +153,7 @@ def _take(turn: Turn, event: Event) -> None:
     elif isinstance(event, GuardFailed):
         if state.phase in _UP_TO_LEADERSHIP:
             turn.leave(Outcome(end=End.GUARD_FAILED, reason=event.reason))
-        elif state.phase in _WITH_A_COMMAND:
+        elif state.phase in _IN_TENURE:
             tenure.on_guard_failed(turn, event)
         elif state.outcome is not None and state.outcome.end is End.CANDIDACY_LOST:
             # Another candidacy would be elected with a guard that can start nothing.
@@ -239,7 +243,7 @@ def _on_touched(turn: Turn, event: Touched) -> None:
 
 def _on_leave_asked(turn: Turn, event: LeaveAsked) -> None:
     state = turn.state
-    if state.phase in _WITH_A_COMMAND:
+    if state.phase in _IN_TENURE:
         tenure.step_down(turn, event.signal)
     elif state.phase in _UP_TO_LEADERSHIP:
         state.asked_by = event.signal
@@ -296,7 +300,7 @@ def _advance(turn: Turn) -> None:
     if state.link is Link.UP:  # never submit while suspended: it might be sent in another session
         if state.phase in _UP_TO_LEADERSHIP:
             campaign.advance(turn)
-        elif state.phase in _WITH_A_COMMAND or state.phase is Phase.RELEASING:
+        elif state.phase in _IN_TENURE or state.phase is Phase.RELEASING:
             tenure.advance(turn)
     if state.phase is Phase.LEAVING and (state.link is not Link.DOWN or _leaving_patience(state, turn.now) <= 0):
         turn.finish()

@@ -132,6 +132,7 @@ class CommandGone(Value):
     cause: Cause
     wait_status: int
     in_time: bool
+    lost: bool = False
 
 
 class GuardFailed(Value):

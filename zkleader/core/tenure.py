@@ -1,12 +1,13 @@
 """The candidacy from leadership on: renew, step down, release.
 
 A loss that is known for certain is told to the guard at once; silence is not, because the guard has the deadline
-already.  Nothing is released before everything of the command is proven gone, and nothing is ever started again.
+already.  Nothing is released before everything of the command is proven gone.  After a loss, or once it was asked to
+stop, nothing is ever started again; a command that has ended by itself may be, under the same lease (``restart``).
 """
 
 from __future__ import annotations
 
-from zkleader.core import period, records, wait_status
+from zkleader.core import period, records, restart, wait_status
 from zkleader.core.actions import (
     Check,
     Delete,
@@ -16,7 +17,9 @@ from zkleader.core.actions import (
     KillCommand,
     Multi,
     Outcome,
+    ReplaceGuard,
     SetData,
+    StartCommand,
     StopCommand,
     Sync,
 )
@@ -74,7 +77,7 @@ def advance(turn: Turn) -> None:
         if is_of_use and turn.is_wanted(Purpose.RECORD) and Purpose.WRITE not in state.flights:
             _release_or_read(turn)
         return
-    if turn.is_wanted(Purpose.OWN) and state.phase is Phase.LEADING:
+    if turn.is_wanted(Purpose.OWN) and state.phase is not Phase.STOPPING:
         turn.send(Purpose.OWN, Get(path=state.own_path))
     if state.loss or stop_in(state, turn.now) <= 0:  # as above
         return
@@ -87,9 +90,12 @@ def advance(turn: Turn) -> None:
 def expire(turn: Turn) -> None:
     """Act on what the clock alone says."""
     state = turn.state
-    if state.phase in (Phase.LEADING, Phase.STOPPING) and not state.loss and stop_in(state, turn.now) <= 0:
+    is_in_tenure = state.phase in (Phase.LEADING, Phase.RESTARTING, Phase.STOPPING)
+    if is_in_tenure and not state.loss and stop_in(state, turn.now) <= 0:
         # Stopping too: what then never goes must not keep us, nor be renewed over.
         lose(turn, "lease_lapsed")
+    elif state.phase is Phase.RESTARTING:
+        _start_again(turn)
     elif state.phase is Phase.STOPPING and state.loss and release_in(state, turn.now) <= 0:
         _give_up_command(turn)
     elif state.phase is Phase.RELEASING and release_patience(state, turn.now) <= 0:
@@ -103,6 +109,10 @@ def lose(turn: Turn, reason: str) -> None:
         return
     state.loss = reason
     turn.tell("leadership_lost", level="warning", reason=reason)
+    if state.phase is Phase.RESTARTING:
+        # The guard is not told: nothing is there to be stopped, and it may serve another candidacy.
+        _end_tenure(turn, Outcome(end=End.LOST, number=_last_status(state), reason=reason))
+        return
     turn.actions.append(StopCommand(cause=Cause.LOSS))
     state.phase = Phase.STOPPING
 
@@ -110,7 +120,10 @@ def lose(turn: Turn, reason: str) -> None:
 def step_down(turn: Turn, signal: int) -> None:
     """The user asked us to end: stop the command in order and go on renewing; asked again, kill it."""
     turn.state.asked_by = turn.state.asked_by or signal
-    if turn.state.phase is Phase.LEADING:
+    if turn.state.phase is Phase.RESTARTING:
+        turn.tell("stop_asked", signal=signal)
+        _end_tenure(turn, _asked_between_runs(turn.state))
+    elif turn.state.phase is Phase.LEADING:
         turn.tell("stop_asked", signal=signal)
         turn.actions.append(StopCommand(cause=Cause.ASKED))
         turn.state.phase = Phase.STOPPING
@@ -350,9 +363,63 @@ def on_gone(turn: Turn, event: CommandGone) -> None:
         outcome = Outcome(end=End.LOST_LATE, number=event.wait_status, reason=state.loss or "lease_lapsed")
     elif event.cause.is_final_loss:
         outcome = Outcome(end=End.LOST, number=event.wait_status, reason=state.loss or "lease_lapsed")
+    elif _is_restarted(state, event) and (state.loss or event.lost):
+        # It would run on elsewhere, or here after a rejoin: that it has ended at this moment is not how we end.
+        # The race: frozen until now, we may be released for by a guard that has met its deadline after the cause, while
+        # the answer to a renewal of ours says that we lead.
+        outcome = Outcome(end=End.LOST, number=event.wait_status, reason=state.loss or "lease_lapsed")
+    elif _is_restarted(state, event):
+        _pause(turn, event)
+        return
     else:
         outcome = Outcome(end=End.COMMAND_ENDED, number=event.wait_status, reason=event.cause.value)
     _end_tenure(turn, outcome)
+
+
+def _is_restarted(state: State, event: CommandGone) -> bool:
+    return event.cause is Cause.ENDED and not state.asked_by and state.rules.restart.is_wanted(event.wait_status)
+
+
+def _pause(turn: Turn, event: CommandGone) -> None:
+    """The command has ended by itself and all of it is gone: lead on without one, until the delay has passed.
+
+    The guard is replaced now and not at the start: should we die meanwhile, it is the new one that releases for us.
+    """
+    state = turn.state
+    ran = turn.now.held_since(state.started) if state.started is not None else 0.0
+    state.pause = restart.pause_after(
+        state.pause, first=state.rules.restart_delay, ran=ran, wait_status=event.wait_status, now=turn.now
+    )
+    number = wait_status.signal_of(event.wait_status)
+    turn.tell(
+        "command_restarting",
+        status=wait_status.exit_status_of(event.wait_status) if number is None else None,
+        signal=number,
+        delay=state.pause.delay,
+        attempt=state.pause.attempt,
+    )
+    turn.actions.append(ReplaceGuard())
+    state.phase = Phase.RESTARTING
+
+
+def _start_again(turn: Turn) -> None:
+    state = turn.state
+    assert state.pause is not None
+    assert state.chain.held is not None
+    if state.pause.left(turn.now) <= 0:
+        held = state.chain.held
+        state.phase = Phase.LEADING
+        turn.actions.append(StartCommand(lease_start=held.lease_start, token=held.token))
+
+
+def _last_status(state: State) -> int:
+    """Return the raw wait status of the last run in this tenure."""
+    assert state.pause is not None
+    return state.pause.wait_status
+
+
+def _asked_between_runs(state: State) -> Outcome:
+    return Outcome(end=End.COMMAND_ENDED, number=_last_status(state), reason=Cause.ASKED.value)
 
 
 def on_not_started(turn: Turn, event: CommandFailed) -> None:
@@ -363,11 +430,17 @@ def on_not_started(turn: Turn, event: CommandFailed) -> None:
 def on_too_late(turn: Turn) -> None:
     """The guard was asked so late that it did not start anything: campaign again, with another guard."""
     state = turn.state
-    if state.asked_by:
+    if state.asked_by and state.pause is not None:
+        _end_tenure(turn, _asked_between_runs(state))
+    elif state.asked_by:
         _end_tenure(turn, Outcome(end=End.LEFT, number=state.asked_by, reason="asked"))
     else:
         turn.tell("start_too_late", level="warning")
-        _end_tenure(turn, Outcome(end=End.CANDIDACY_LOST, reason=state.loss or "start_too_late"))
+        reason = state.loss or "start_too_late"
+        if state.pause is None:
+            _end_tenure(turn, Outcome(end=End.CANDIDACY_LOST, reason=reason))
+        else:  # it has run in this tenure, which is what --on-loss is about
+            _end_tenure(turn, Outcome(end=End.LOST, number=_last_status(state), reason=reason))
 
 
 def on_guard_failed(turn: Turn, event: GuardFailed) -> None:

@@ -303,6 +303,7 @@ def _tree_gone(state: State, event: TreeGone, now: Instant) -> Outcome:
         killed=event.killed,
         kill_began_after=state.kill_began.held_since(began) if state.kill_began is not None else 0.0,
         gone_after=now.held_since(began),
+        lost=state.loss is not None,
     )
     return state.but(phase=Phase.GONE, cause=cause), (Report(message=gone),)
 

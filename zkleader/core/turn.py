@@ -18,6 +18,7 @@ from zkleader.core.actions import Action, End, Finish, Outcome, Request, Send, T
 from zkleader.core.chain import Attempt, Chain
 from zkleader.core.lease import Instant, Timing
 from zkleader.core.records import Identity, LeaseRecord, NewerFormat, Stat, Unreadable
+from zkleader.core.restart import Pause, Restart
 from zkleader.core.value import Value
 from zkleader.core.wire import Cause
 
@@ -31,6 +32,8 @@ class Phase(Enum):
     """In the queue; claiming when first in it and the record allows."""
     LEADING = "leading"
     """The lease is held and the command was started."""
+    RESTARTING = "restarting"
+    """The lease is held and there is no command: it has ended by itself, and is started again after a pause."""
     STOPPING = "stopping"
     """The command is being stopped; nothing is started any more."""
     RELEASING = "releasing"
@@ -86,6 +89,10 @@ class Rules(Value):
     """How long to wait for candidates ahead: None for ever, 0 not at all."""
     once_per: float | None = None
     """Run once per this many seconds over all hosts; None: every time."""
+    restart: Restart = Restart.NEVER
+    """Whether the command is started again when it has ended by itself."""
+    restart_delay: float = 1.0
+    """Seconds before the first of such starts."""
     retry_failed: bool = False
     """A run that has ended with another status than 0 does not count."""
 
@@ -167,6 +174,10 @@ class State:
         """Since when there is no connection, or when releasing or leaving began."""
         self.loss = ""
         """Why leadership is over; empty while the lease is healthy."""
+        self.started: Instant | None = None
+        """When the command was last told to have been executed."""
+        self.pause: Pause | None = None
+        """The last one between two runs of the command in this tenure."""
         self.asked_by = 0
         """The signal by which the user asked us to stop the command."""
         self.outcome: Outcome | None = None

@@ -145,7 +145,8 @@ class Gone(Message):
 
     ``wait_status`` is the first process's, raw; ``in_time``: before the lease's end less the margin; ``signalled`` and
     ``killed`` count processes that got the stop signal and that were there when SIGKILL began; the durations are in
-    seconds, from the start of stopping to SIGKILL (0 if none was needed) and to the proof.
+    seconds, from the start of stopping to SIGKILL (0 if none was needed) and to the proof.  ``lost``: whatever the
+    cause was at first, leadership was over for the guard before the end, and it may release for a frozen supervisor.
     """
 
     cause: Cause
@@ -155,6 +156,7 @@ class Gone(Message):
     killed: int
     kill_began_after: float
     gone_after: float
+    lost: bool
 
 
 class Note(Message):
