@@ -19,6 +19,7 @@ from zkleader.core import wire
 from zkleader.core.beats import Beats
 from zkleader.core.lease import Instant
 from zkleader.core.value import Value
+from zkleader.guard import system
 from zkleader.guard.handle import Ending, GuardGoneError, GuardHandle, Noted, end_everything
 from zkleader.guard.orphans import reap_orphans
 from zkleader.guard.settings import GuardSettings
@@ -50,11 +51,14 @@ class Custody:
     ``lease_start`` below is that of the lease as last confirmed, None when there is none.
     """
 
-    def __init__(self, config: Config, inherited: Inherited, poll: select.poll) -> None:
+    def __init__(
+        self, config: Config, inherited: Inherited, poll: select.poll, sign_interval: float | None = None
+    ) -> None:
         self._timing = config.timing
         self._children = inherited.children
         self._poll = poll
-        self._beats = Beats(timing=config.timing)
+        self._beats = Beats(timing=config.timing, sign_interval=sign_interval)
+        self._answered_at: float | None = None
         self._is_watched = True
         self._guard = GuardHandle.spawn(_settings(config, inherited))
         self._descriptors = (self._guard.fileno(), self._guard.pidfd)
@@ -97,13 +101,18 @@ class Custody:
         messages = self._guard.receive()
         if messages:
             self._beats = self._beats.heard()
+            self._answered_at = system.now().monotonic
         elif has_ended or self._guard.closed:
             raise GuardGoneError
         return messages
 
+    def answered_at(self, now: Instant) -> float | None:
+        """Return when the guard last said anything (CLOCK_MONOTONIC); one that was ended owes nobody an answer."""
+        return now.monotonic if self.has_ended else self._answered_at
+
     def beat_in(self, now: Instant, lease_start: Instant | None) -> float:
-        """Return the seconds until the next beat is to be sent."""
-        return self._beats.due_in(now, lease_start)
+        """Return the seconds until the next beat is to be sent; without a guard, until systemd is to hear from us."""
+        return self._beats.interval if self.has_ended else self._beats.due_in(now, lease_start)
 
     def beat(self, now: Instant) -> bool:
         """Ask for a sign of life; return whether there is a guard to ask."""

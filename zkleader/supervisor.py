@@ -52,6 +52,7 @@ from zkleader.guard.handle import GuardGoneError
 from zkleader.inbox import AddressesKnown, FromSession, Inbox, Item, SignalArrived
 from zkleader.log import Log
 from zkleader.result import Course
+from zkleader.systemd import Notifier
 from zkleader.zk import hosts
 
 if TYPE_CHECKING:
@@ -108,8 +109,9 @@ class Supervisor:
             restart=config.restart,
             restart_delay=config.restart_delay,
         )
+        self._notifier = Notifier(os.environ)
         # The guard first: it starts while we import kazoo and connect.
-        self._custody = Custody(config, inherited, self._poll)
+        self._custody = self._take_custody()
         self._state = self._begin(Memory(began=system.now()))
 
     @property
@@ -122,8 +124,7 @@ class Supervisor:
         self._announce()
         while True:
             outcome = self._run_candidacy()
-            rejoins = outcome.end is End.LOST and self._config.on_loss is OnLoss.REJOIN and not self._state.asked_by
-            campaigns_again = rejoins or outcome.end is End.CANDIDACY_LOST
+            campaigns_again = self._campaigns_again_after(outcome)
             # The guard may still be killing, and has seconds for that: nobody shall wait behind our candidate then.
             is_late = outcome.end is End.LOST_LATE
             if is_late:
@@ -138,7 +139,7 @@ class Supervisor:
                 return outcome
             if self._custody.is_used:
                 # Nothing is reset: one guard is one tenure, and its end is proven before the next is made.
-                self._custody = Custody(self._config, self._inherited, self._poll)
+                self._custody = self._take_custody()
             self._log.event("info", "campaigning_again", reason=outcome.reason)
             self._state = self._begin(self._state.memory)
 
@@ -149,6 +150,13 @@ class Supervisor:
         self._close_session()
 
     # ---- the parts
+
+    def _take_custody(self) -> Custody:
+        return Custody(self._config, self._inherited, self._poll, self._notifier.beat_interval)
+
+    def _campaigns_again_after(self, outcome: Outcome) -> bool:
+        rejoins = outcome.end is End.LOST and self._config.on_loss is OnLoss.REJOIN and not self._state.asked_by
+        return rejoins or outcome.end is End.CANDIDACY_LOST
 
     def _begin(self, memory: Memory) -> State:
         """Begin a candidacy: a new guid, a new session."""
@@ -212,18 +220,26 @@ class Supervisor:
 
     def _poll_timeout(self) -> float:
         now = system.now()
-        left = [] if self._custody.has_ended else [self._custody.beat_in(now, self._lease_start)]
+        left = [self._custody.beat_in(now, self._lease_start)]
         if (step_in := candidacy.next_step_in(self._state, now)) is not None:
             left.append(step_in)
         # Rounded up, or a poll that returns a little early would be followed by some that do not wait at all.
-        return max(0.0, min(left)) * 1000 + 1 if left else -1
+        return max(0.0, min(left)) * 1000 + 1
 
     def _step(self, event: Event) -> None:
         if self._outcome is not None:
             return
         self._state, actions = candidacy.step(self._state, event, system.now())
+        # Before acting: systemd's watchdog is to know of a lease before the command starts under it.
+        self._notify()
         for action in actions:
             self._perform(action)
+
+    def _notify(self) -> None:
+        state, now = self._state, system.now()
+        is_over = state.outcome is not None and not self._campaigns_again_after(state.outcome)
+        is_ending = bool(state.asked_by) or is_over
+        self._notifier.tell(state, now, is_ending=is_ending, answered_at=self._custody.answered_at(now))
 
     def _take(self, item: Item) -> None:
         if isinstance(item, SignalArrived):
@@ -310,7 +326,7 @@ class Supervisor:
         """Have another guard for the next run of the command: one guard starts it once, and its end is proven first."""
         self._custody.dismiss()
         # The race: killed between the two, we are released for by neither, and the lease is waited out.
-        self._custody = Custody(self._config, self._inherited, self._poll)
+        self._custody = self._take_custody()
         self._custody.send(wire.Candidacy(guid=self._state.guid))
 
     def _tell_guard(self, message: wire.Message) -> None:

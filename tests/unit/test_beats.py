@@ -21,6 +21,12 @@ def test_beats_are_due_at_once_and_then_every_renewal_interval() -> None:
     assert beats.sent(at(100)).due_in(at(100.5), None) == pytest.approx(1.5)
 
 
+def test_beats_are_due_as_often_as_a_watchdog_wants_to_hear_of_them() -> None:
+    """But never less often than without it."""
+    assert Beats(timing=TIMING, sign_interval=0.2).sent(at(100)).due_in(at(100.1), None) == pytest.approx(0.1)
+    assert Beats(timing=TIMING, sign_interval=60).sent(at(100)).due_in(at(100.5), None) == pytest.approx(1.5)
+
+
 def test_silence_counts_from_the_first_beat_that_nobody_answered() -> None:
     """Asking again does not begin it anew."""
     beats = Beats(timing=TIMING).sent(at(0)).heard().sent(at(2)).sent(at(4))

@@ -21,6 +21,8 @@ class Beats(Value):
     """
 
     timing: Timing
+    sign_interval: float | None = None
+    """Somebody else (systemd's watchdog) wants to hear this often, in seconds, that the guard answers."""
     count: int = 0
     sent_at: float | None = None
     """CLOCK_MONOTONIC, as are the other instants here: while the host is suspended nobody can answer."""
@@ -41,14 +43,20 @@ class Beats(Value):
 
     def due_in(self, now: Instant, lease_start: Instant | None) -> float:
         """Return the seconds until the next beat is to be sent: often when SIGKILL is near, so that a freeze shows."""
-        since = now.monotonic - self.sent_at if self.sent_at is not None else self.timing.renewal_interval
-        left = self.timing.renewal_interval - since
+        since = now.monotonic - self.sent_at if self.sent_at is not None else self.interval
+        left = self.interval - since
         if not self.has_command or lease_start is None:
             return left
         # The race: a guard that freezes after its last answer.  With a grace of zero nothing else would wake the
         # supervisor near SIGKILL, and a whole interval is longer than the kill allowance.
         until_near = self._near_after - now.held_since(lease_start)
         return min(left, max(until_near, self.timing.kill_allowance / 8 - since))
+
+    @property
+    def interval(self) -> float:
+        """The seconds from one beat to the next while SIGKILL is not near."""
+        regular = self.timing.renewal_interval
+        return regular if self.sign_interval is None else min(regular, self.sign_interval)
 
     def is_silent(self, asked_at: float, now: Instant, lease_start: Instant | None) -> bool:
         """Judge the guard by an instant (CLOCK_MONOTONIC) that was read before the last look for its answers.
