@@ -49,11 +49,20 @@ def test_a_stop_is_given_the_time_that_it_may_take(name: str) -> None:
     assert float(settings_of(name)["TimeoutStopSec"]) > DEFAULT_STOP_TIMEOUT + release
 
 
-@pytest.mark.parametrize("name", SERVICES)
-def test_what_cannot_become_right_is_not_restarted(name: str) -> None:
+def test_what_cannot_become_right_is_not_restarted() -> None:
     """Usage and configuration: the statuses of our table."""
-    prevented = {int(word) for word in settings_of(name)["RestartPreventExitStatus"].split()}
+    settings = settings_of("zkleader@.service")
+    prevented = {int(word) for word in settings["RestartPreventExitStatus"].split()}
     assert prevented == {ExitStatus.USAGE, ExitStatus.CONFIGURATION}
+    assert settings["Restart"] == "always"
+
+
+def test_a_job_is_started_again_only_where_it_did_not_run_to_its_end() -> None:
+    """Else a job that has failed would be followed by a start that finds it done, and end as a success."""
+    settings = settings_of("zkleader-daily@.service")
+    forced = {int(word) for word in settings["RestartForceExitStatus"].split()}
+    assert forced == {ExitStatus.UNREACHABLE, ExitStatus.INTERNAL, ExitStatus.LOST, ExitStatus.LOST_LATE}
+    assert settings["Restart"] == "on-abnormal"
 
 
 @pytest.mark.parametrize("name", SERVICES)

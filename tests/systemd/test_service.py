@@ -200,3 +200,11 @@ def test_a_job_for_many_hosts_is_run_once_and_the_others_end_with_success(servic
     wait_until(lambda: "event=already_done" in second.report(), what="that it was done already")
     assert "event=command_started" in first.report()
     assert "event=command_started" not in second.report()
+
+
+def test_a_job_that_has_failed_is_seen_to_have_failed(service: Make) -> None:
+    """It has run: systemd must not start it again, to be told that it is done."""
+    failing = service("a", "--once-per", "1h", template="zkleader-daily", command=("sh", "-c", "exit 3"))
+    failing.start()
+    shown = failing.wait_for(ActiveState="failed")
+    assert (shown["ExecMainStatus"], shown["NRestarts"]) == ("3", "0")

@@ -3,6 +3,7 @@
 The watchdog is the third one that stops the command: where supervisor and guard are both frozen, systemd kills them
 and the command with them.  While leading it must do so by the instant when the guard would have, so a sign of life then
 is a confirmed renewal with the guard's answer, and lasts until ``kill_at``; otherwise it is that both processes answer.
+(systemd's timer may be a quarter of a second late, which is half of the smallest kill allowance.)
 
 This module reads no clock and sends nothing.  It must not know the socket, and does not promise that systemd listens.
 """
