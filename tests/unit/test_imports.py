@@ -30,8 +30,10 @@ PARTS = {
     "log": {"core", "config", "exit_status"},
     "systemd": {"core"},
     "inbox": {"core", "zk.hosts"},
-    "custody": {"core", "guard", "config"},
-    "supervisor": {"core", "zk", "guard", "config", "custody", "exit_status", "log", "systemd", "inbox"},
+    "terminal": {"core", "guard"},
+    "job": {"core", "terminal"},
+    "custody": {"core", "guard", "config", "terminal"},
+    "supervisor": {"core", "zk", "guard", "config", "custody", "exit_status", "job", "log", "systemd", "inbox"},
 }
 FREE = {"cli", "__main__", "__init__"}  # the outermost ring, and the library's lazy door
 
