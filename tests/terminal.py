@@ -6,6 +6,7 @@ Owns the session: everything in it bears a mark in its environment and is ended 
 import contextlib
 import os
 import re
+import select
 import subprocess
 import sys
 import termios
@@ -54,6 +55,7 @@ class Terminal:
             )
         finally:
             os.close(slave)
+        self._hung_up = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -64,9 +66,13 @@ class Terminal:
         self.close()
 
     def _read(self) -> None:
+        # Never inside a read() for long: that would keep the pty open when it is hung up.
+        poll = select.poll()
+        poll.register(self._master, select.POLLIN)
         with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
-            while part := os.read(self._master, 65536):
-                self.screen += part.decode(errors="replace").replace("\r", "")
+            while not self._hung_up:
+                if poll.poll(20):
+                    self.screen += os.read(self._master, 65536).decode(errors="replace").replace("\r", "")
 
     def type(self, text: str) -> int:
         """Press keys; return where the screen ended before, for `wait_for`."""
@@ -104,7 +110,7 @@ class Terminal:
         termios.tcsetattr(self._master, termios.TCSANOW, attributes)
 
     def processes(self) -> list[Process]:
-        """Return what lives in the session but its leader."""
+        """Return what lives of the session but its leader."""
         found = map(look_at, marked(self.mark))
         return [
             process for process in found if process and process.pid != self.leader.pid and process.state not in "ZX"
@@ -138,17 +144,16 @@ class Terminal:
 
     def hang_up(self) -> None:
         """Close the terminal, as closing its window does."""
-        if self._master >= 0:
-            # A read that is under way would keep the pty open.
-            master, self._master = self._master, -1
-            os.close(master)
+        if not self._hung_up:
+            self._hung_up = True
+            self._reader.join()
+            os.close(self._master)
 
     def close(self) -> None:
         """End everything of the session."""
         kill_marked(self.mark)
         self.leader.kill()
         self.leader.wait(10)
-        self._reader.join(5)
         self.hang_up()
 
 

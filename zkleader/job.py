@@ -11,6 +11,9 @@ from collections.abc import Callable
 from zkleader.core import job, wire
 from zkleader.terminal import Terminal, stop_ourselves
 
+LOOK_INTERVAL = 0.25
+"""Seconds between looks at the terminal for a command that is stopped: the user who types ``fg`` waits so long."""
+
 
 class Job:
     """One command's life as a job."""
@@ -23,7 +26,7 @@ class Job:
     @property
     def is_halted(self) -> bool:
         """Whether the command is stopped and we are not."""
-        return self._state.phase is job.Phase.HALTED
+        return self._state.phase in (job.Phase.HALTED, job.Phase.WANTING)
 
     @property
     def has_what_the_terminal_sends(self) -> bool:

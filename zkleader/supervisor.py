@@ -49,7 +49,7 @@ from zkleader.custody import Custody, Inherited
 from zkleader.guard import system
 from zkleader.guard.handle import GuardGoneError
 from zkleader.inbox import AddressesKnown, FromSession, Inbox, Item, SignalArrived, ThreadFailed
-from zkleader.job import Job
+from zkleader.job import LOOK_INTERVAL, Job
 from zkleader.log import Log
 from zkleader.zk import hosts
 
@@ -200,6 +200,7 @@ class Supervisor:
                 self._take(item)
             if not self._custody.has_ended:
                 self._watch_guard(asked_at)
+            self._job.handle(job.Looked())
             self._step(Tick())
         return self._outcome
 
@@ -208,6 +209,8 @@ class Supervisor:
         left = [] if self._custody.has_ended else [self._custody.beat_in(now, self._lease_start)]
         if (step_in := candidacy.next_step_in(self._state, now)) is not None:
             left.append(step_in)
+        if self._job.is_halted:
+            left.append(LOOK_INTERVAL)
         # Rounded up, or a poll that returns a little early would be followed by some that do not wait at all.
         return max(0.0, min(left)) * 1000 + 1 if left else -1
 

@@ -15,8 +15,6 @@ from zkleader.core.job import Foreground, Place, place_of
 from zkleader.core.value import Value
 from zkleader.guard import system
 
-_STANDARD_INPUT = 0
-
 
 class Terminal(Value):
     """What was found at the start."""
@@ -24,10 +22,12 @@ class Terminal(Value):
     place: Place
     group: int
     """Our process group."""
+    descriptor: int | None = None
+    """The terminal, whatever our standard streams are."""
 
     def foreground(self, command_group: int | None) -> Foreground:
         """Say whose group is in the foreground now."""
-        group = _foreground_group() if self.place is Place.FOREGROUND else None
+        group = _foreground_group(self.descriptor)
         if group is None:
             return Foreground.OTHERS
         if group == self.group:
@@ -36,37 +36,47 @@ class Terminal(Value):
 
     def give(self, command_group: int) -> None:
         """Put the command in the foreground."""
-        _set_foreground_group(command_group)
+        self._set_foreground_group(command_group)
 
     def take(self, command_group: int | None) -> None:
         """Take the foreground back from the command, or from what it has put there and is gone; from nobody else."""
         if self.place is not Place.FOREGROUND:
             return
-        group = _foreground_group()
+        group = _foreground_group(self.descriptor)
         # The race: in the background, a job of the shell's may just have ended and the shell take the terminal after
         # this look.  It would have to happen in the same microseconds as our command's end.
         if group is not None and group != self.group and (group == command_group or not _exists(group)):
-            _set_foreground_group(self.group)
+            self._set_foreground_group(self.group)
+
+    def _set_foreground_group(self, group: int) -> None:
+        # From the background this would stop us, were SIGTTOU not ignored.  It fails when the terminal was closed, or
+        # the group is gone: then there is nobody to be given it.
+        if self.descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.tcsetpgrp(self.descriptor, group)
 
 
 def look() -> Terminal:
     """Look at what we were started on; call it first of all, before there are processes of ours."""
     group = os.getpgrp()
-    has_terminal = _has_terminal()
+    descriptor = _open_terminal()
     place = place_of(
-        has_terminal=has_terminal,
-        reads_terminal=_foreground_group() is not None,
-        is_alone=not has_terminal or _is_alone(group),
+        has_terminal=descriptor is not None,
+        # Of another terminal than our own it cannot be asked.
+        reads_terminal=_foreground_group(0) is not None,
+        is_alone=descriptor is None or _is_alone(group),
     )
-    return Terminal(place=place, group=group)
+    return Terminal(place=place, group=group, descriptor=descriptor)
 
 
 def be_undisturbed() -> None:
     """Let us write to a terminal and hand it over from the background, where others are stopped for that.
 
-    A log line must not stop the supervisor, whatever ``stty tostop`` says.
+    A log line must not stop the supervisor, whatever ``stty tostop`` says; nor must a command in our group that reads:
+    the terminal then stops the whole group.
     """
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    signal.signal(signal.SIGTTIN, signal.SIG_IGN)
 
 
 def stop_ourselves() -> None:
@@ -77,12 +87,11 @@ def stop_ourselves() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
 
 
-def _has_terminal() -> bool:
+def _open_terminal() -> int | None:
     try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+        return os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
-        return False
-    return True
+        return None
 
 
 def _is_alone(group: int) -> bool:
@@ -106,19 +115,14 @@ def _is_pipe(descriptor: int) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
-def _foreground_group() -> int | None:
-    """Return the foreground group of our terminal, None if standard input is not that."""
+def _foreground_group(descriptor: int | None) -> int | None:
+    """Return the foreground group of our terminal, None if this is not it or it was closed."""
+    if descriptor is None:
+        return None
     try:
-        return os.tcgetpgrp(_STANDARD_INPUT)
+        return os.tcgetpgrp(descriptor)
     except OSError:
         return None
-
-
-def _set_foreground_group(group: int) -> None:
-    # From the background this would stop us, were SIGTTOU not ignored.  It fails when the terminal was closed, or the
-    # group is gone: then there is nobody to be given it.
-    with contextlib.suppress(OSError):
-        os.tcsetpgrp(_STANDARD_INPUT, group)
 
 
 def _exists(group: int) -> bool:

@@ -12,6 +12,7 @@ from zkleader.core.job import (
     Event,
     Foreground,
     GiveTerminal,
+    Looked,
     Phase,
     Place,
     State,
@@ -109,6 +110,26 @@ def test_a_background_command_that_reads_does_not_stop_us() -> None:
         Place.FOREGROUND,
         (stopped(SIGTTIN), Foreground.OTHERS, ()),
         (ContinueAsked(), Foreground.OURS, (GIVE, go_on(1))),
+    )
+
+
+def test_a_shell_that_moves_us_to_the_foreground_without_a_word_is_noticed() -> None:
+    """Bash sends SIGCONT only to a job that it has seen stop."""
+    look = Looked()
+    play(
+        Place.FOREGROUND,
+        (look, Foreground.OTHERS, ()),
+        (look, Foreground.OURS, (GIVE,)),
+        (look, Foreground.COMMANDS, ()),
+        (stopped(SIGTTIN), Foreground.OTHERS, ()),
+        (look, Foreground.OTHERS, ()),
+        (look, Foreground.OURS, (GIVE, go_on(1))),
+        (look, Foreground.COMMANDS, ()),
+    )
+    play(Place.SHARED, (stopped(SIGTTIN), Foreground.OTHERS, ()), (look, Foreground.OURS, (go_on(1),)))
+    # Who was stopped on purpose stays so.
+    play(
+        Place.SHARED, (look, Foreground.OURS, ()), (stopped(SIGSTOP), Foreground.OURS, ()), (look, Foreground.OURS, ())
     )
 
 

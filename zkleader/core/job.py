@@ -42,6 +42,8 @@ class Phase(Enum):
     """We were asked to stop, and do so as soon as the command has stopped."""
     HALTED = "halted"
     """The command is stopped and we are not: renewing goes on."""
+    WANTING = "wanting"
+    """The same, because it has used the terminal in the background."""
     STOPPED = "stopped"
     """We are to stop as well."""
     CONTINUING = "continuing"
@@ -73,6 +75,10 @@ class Ended(Value):
     """The command's first process has ended, or there will be none."""
 
 
+class Looked(Value):
+    """Somebody has looked at the terminal: a shell that moves a running job to the foreground tells nobody."""
+
+
 class ContinueAsked(Value):
     """We were sent SIGCONT, or could not be stopped because nobody would continue us."""
 
@@ -97,7 +103,7 @@ class StopOurselves(Value):
     """Stop this process, so that the shell sees a stopped job."""
 
 
-Event = StopAsked | ContinueAsked | wire.Started | wire.FirstStopped | wire.Continued | Ended
+Event = StopAsked | ContinueAsked | Looked | wire.Started | wire.FirstStopped | wire.Continued | Ended
 Action = TellGuard | GiveTerminal | TakeTerminal | StopOurselves
 Outcome = tuple[State, tuple[Action, ...]]
 
@@ -134,6 +140,8 @@ def step(state: State, event: Event, foreground: Foreground) -> Outcome:
             return _stop_asked(state, event)
         case ContinueAsked():
             return _continue(state, foreground)
+        case Looked():
+            return _looked(state) if foreground is Foreground.OURS else (state, ())
 
 
 def _first_stopped(state: State, event: wire.FirstStopped, foreground: Foreground) -> Outcome:
@@ -145,7 +153,7 @@ def _first_stopped(state: State, event: wire.FirstStopped, foreground: Foregroun
     if state.phase is Phase.ASKED:
         return _stop(state)
     if state.place is not Place.FOREGROUND or foreground is Foreground.OTHERS:
-        return state.but(phase=Phase.HALTED), ()
+        return state.but(phase=Phase.WANTING if event.wants_terminal else Phase.HALTED), ()
     # The race: it may have asked for the terminal just before that was given to it.
     return _continue(state, foreground) if event.wants_terminal else _stop(state)
 
@@ -156,7 +164,7 @@ def _stop_asked(state: State, event: StopAsked) -> Outcome:
     has_it = event.by_terminal and state.place is Place.SHARED and state.group is not None
     forward = () if has_it else (TellGuard(message=wire.Forward(signal=event.signal, to_group=True)),)
     # The race: of a job that is stopped as one, the command may be seen to stop before we are told to.
-    if state.phase is Phase.HALTED:
+    if state.phase in (Phase.HALTED, Phase.WANTING):
         state, actions = _stop(state)
         return state, (*forward, *actions)
     # It may have things to do before it stops, or not want to stop; then neither do we.
@@ -166,6 +174,16 @@ def _stop_asked(state: State, event: StopAsked) -> Outcome:
 def _stop(state: State) -> Outcome:
     phase = state.phase if state.phase is Phase.ENDED else Phase.STOPPED
     return state.but(phase=phase), (TakeTerminal(), StopOurselves())
+
+
+def _looked(state: State) -> Outcome:
+    """Our group is in the foreground."""
+    has_own_group = state.place is Place.FOREGROUND
+    if state.phase is Phase.WANTING or (state.phase is Phase.HALTED and has_own_group):
+        return _continue(state, Foreground.OURS)
+    if state.phase is Phase.RUNNING and has_own_group and state.group is not None:
+        return state, (GiveTerminal(group=state.group),)
+    return state, ()
 
 
 def _continue(state: State, foreground: Foreground) -> Outcome:
