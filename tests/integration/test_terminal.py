@@ -157,6 +157,19 @@ def test_ctrl_c_while_leading_ends_command_and_us(
     terminal.wait_for("status=130", after=at)
 
 
+def test_ctrl_c_breaks_a_run_off_that_is_due_once(
+    terminal: Terminal, run: str, assert_nothing_left: Callable[[Terminal], None]
+) -> None:
+    """Only the command was told, and still the job is not done."""
+    terminal.run(f"{run} --once-per 1h -- sleep 100")
+    terminal.wait_foreground(command_of(terminal), "the command")
+    terminal.wait_for("command_started")
+    terminal.type(CTRL_C)
+    assert_nothing_left(terminal)
+    at = terminal.run(f"{run} --once-per 1h -- sh -c 'exit 7'; echo status=$?")
+    terminal.wait_for("status=7", after=at)
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_ctrl_z_stops_both_and_fg_continues_both(
     open_terminal: Callable[..., Terminal], run: str, assert_nothing_left: Callable[[Terminal], None], shell: str
