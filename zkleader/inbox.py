@@ -1,4 +1,4 @@
-"""What other threads and signal handlers hand to the main loop.
+"""What other threads hand to the main loop, the one that waits for signals among them.
 
 They only enqueue; the main loop alone takes out and acts, so that no state of ours needs a lock.  It owns the queue
 and the socket that wakes the loop.  It must not know what an item means.  It does not promise to keep an order between
@@ -67,7 +67,7 @@ class Inbox:
         return self._reader.fileno()
 
     def put(self, item: Item) -> None:
-        """Enqueue, from any thread or a signal handler."""
+        """Enqueue, from any thread."""
         self._items.append(item)
         # A full socket is fine: then the loop is about to wake anyway.
         with contextlib.suppress(OSError):

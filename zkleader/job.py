@@ -31,7 +31,8 @@ class Job:
     @property
     def has_what_the_terminal_sends(self) -> bool:
         """Whether a signal that the terminal has sent to us was sent to the command as well."""
-        return self._state.place is job.Place.SHARED and self._state.group is not None
+        first = self._state.group
+        return self._state.place is job.Place.SHARED and first is not None and not self._terminal.has_left(first)
 
     def handle(self, event: job.Event) -> None:
         """Take an event, and do what follows from it."""

@@ -34,6 +34,13 @@ class Terminal(Value):
             return Foreground.OURS
         return Foreground.COMMANDS if group == command_group else Foreground.OTHERS
 
+    def has_left(self, pid: int) -> bool:
+        """Say whether a process has left our group, as ``setsid`` does; one that has ended has not."""
+        try:
+            return os.getpgid(pid) != self.group
+        except OSError:
+            return False
+
     def give(self, command_group: int) -> None:
         """Put the command in the foreground."""
         self._set_foreground_group(command_group)
@@ -89,7 +96,8 @@ def stop_ourselves() -> None:
 
 def _open_terminal() -> int | None:
     try:
-        return os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        # A serial line without a carrier would have us wait for one.
+        return os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
 

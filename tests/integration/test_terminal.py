@@ -28,6 +28,7 @@ from zookeeper import Server
 
 SHELLS = {"bash": ("bash", "--norc", "--noprofile", "--noediting", "-i"), "dash": ("dash", "-i")}
 SHORT = "--lease 4s --grace 1s"
+NEIGHBOUR = "(trap 'echo neighbour=signalled' TERM INT QUIT HUP; cat >/dev/null; echo neighbour=ended)"
 
 
 @pytest.fixture
@@ -88,6 +89,11 @@ def wait_job_stopped(terminal: Terminal, supervisor: int, *stopped: int) -> None
     for pid in (supervisor, *stopped):
         wait_state(pid, "T")
     terminal.wait_foreground(terminal.leader.pid, "the shell")
+
+
+def assert_neighbour_was_left_alone(terminal: Terminal) -> None:
+    terminal.wait_for("\nneighbour=ended")
+    assert "\nneighbour=signalled" not in terminal.screen
 
 
 def ready(path: Path) -> None:
@@ -269,9 +275,8 @@ def test_in_a_pipeline_the_command_shares_the_group_and_its_neighbour_is_never_s
 ) -> None:
     """Neither by the stop signal nor by SIGKILL, whose first aim ignores the one and forks."""
     up = tmp_path / "up"
-    neighbour = "(trap 'echo neighbour=signalled' TERM INT QUIT; cat >/dev/null; echo neighbour=ended)"
     script = f"trap : TERM QUIT; (trap : TERM QUIT; touch {up}; while :; do sleep 0.1; done) & wait; wait; wait; wait"
-    terminal.run(f'{run} --stop-timeout 1s -- sh -c "{script}" | {neighbour}')
+    terminal.run(f'{run} --stop-timeout 1s -- sh -c "{script}" | {NEIGHBOUR}')
     ready(up)
     supervisor, command = terminal.supervisor(), command_of(terminal)
     terminal.wait_for("command_started")
@@ -280,8 +285,7 @@ def test_in_a_pipeline_the_command_shares_the_group_and_its_neighbour_is_never_s
     os.kill(supervisor, signal.SIGQUIT)
     os.kill(supervisor, signal.SIGTERM)
     terminal.wait_for("command_gone.*killed=[1-9]")
-    terminal.wait_for("neighbour=ended")
-    assert "neighbour=signalled" not in terminal.screen.replace("echo neighbour=signalled", "")
+    assert_neighbour_was_left_alone(terminal)
     assert_nothing_left(terminal)
 
 
@@ -312,6 +316,19 @@ def test_ctrl_c_sent_to_us_alone_stops_the_command_of_a_pipeline(
     terminal.run(f"{run} -- sleep 100 | cat")
     terminal.wait_for("command_started")
     os.kill(terminal.supervisor(), signal.SIGINT)
+    terminal.wait_for("stop_asked")
+    assert_nothing_left(terminal)
+
+
+def test_ctrl_c_stops_a_command_that_has_left_the_group_of_its_pipeline(
+    terminal: Terminal, run: str, assert_nothing_left: Callable[[Terminal], None]
+) -> None:
+    """The terminal does not reach it, and we do."""
+    terminal.run(f"{run} -- setsid sleep 100 | cat")
+    command = command_of(terminal)
+    wait_until(lambda: group_of(command) == command, deadline=20, what="a session of the command's own")
+    terminal.wait_for("command_started")
+    terminal.type(CTRL_C)
     terminal.wait_for("stop_asked")
     assert_nothing_left(terminal)
 
@@ -566,4 +583,38 @@ def test_a_pipeline_in_the_background_that_reads_the_terminal_leaves_us_leading(
     at = terminal.run("at last")
     terminal.wait_for("at last\nat last\n", after=at)
     terminal.type("\x04")
+    assert_nothing_left(terminal)
+
+
+@pytest.mark.parametrize("victim", ["supervisor", "guard"])
+def test_killed_in_a_pipeline_everything_of_the_command_is_ended_and_nobody_else(
+    terminal: Terminal, run: str, tmp_path: Path, assert_nothing_left: Callable[[Terminal], None], victim: str
+) -> None:
+    """One by one: what shares its group is found among the descendants, and the neighbours are not."""
+    up = tmp_path / "up"
+    script = f"(trap : TERM; touch {up}; while :; do sleep 0.1; done) & wait"
+    terminal.run(f"{run} --grace 1s -- sh -c '{script}' | {NEIGHBOUR}")
+    ready(up)
+    terminal.wait_for("command_started")
+    os.kill(getattr(terminal, victim)(), signal.SIGKILL)
+    assert_neighbour_was_left_alone(terminal)
+    assert_nothing_left(terminal)
+
+
+def test_a_pipeline_that_is_stopped_for_longer_than_the_lease_loses_only_the_command(
+    terminal: Terminal, run: str, tmp_path: Path, assert_nothing_left: Callable[[Terminal], None]
+) -> None:
+    """The neighbours stay stopped, and `fg` finds it lost."""
+    up = tmp_path / "up"
+    terminal.run(f"{run} {SHORT} -- sh -c 'trap : TERM; touch {up}; while :; do sleep 0.1; done' | {NEIGHBOUR}")
+    ready(up)
+    supervisor, command = terminal.supervisor(), command_of(terminal)
+    terminal.wait_for("command_started")
+    terminal.type(CTRL_Z)
+    wait_job_stopped(terminal, supervisor, command)
+    wait_until(lambda: not lives(command), deadline=20, what="the end of the command")
+    wait_state(supervisor, "T")
+    at = terminal.run("fg")
+    terminal.wait_for("outcome=lost", after=at)
+    assert_neighbour_was_left_alone(terminal)
     assert_nothing_left(terminal)

@@ -133,6 +133,14 @@ def test_a_shell_that_moves_us_to_the_foreground_without_a_word_is_noticed() -> 
     )
 
 
+def test_a_command_that_cannot_be_given_the_terminal_is_not_continued_for_ever() -> None:
+    """Apart, or in a group that it made itself, it would be stopped again at once."""
+    look = Looked()
+    for place in (Place.APART, Place.SHARED):
+        play(place, (stopped(SIGTTIN), Foreground.OURS, ()), (look, Foreground.OURS, ()))
+    play(Place.APART, (stopped(SIGTTIN), Foreground.OTHERS, ()), (look, Foreground.OURS, ()))
+
+
 def test_a_command_that_wants_the_terminal_while_we_are_in_the_foreground_gets_it() -> None:
     """It may have asked just before it was given."""
     play(Place.FOREGROUND, (stopped(SIGTTIN), Foreground.OURS, (GIVE, go_on(1))))

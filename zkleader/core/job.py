@@ -153,7 +153,11 @@ def _first_stopped(state: State, event: wire.FirstStopped, foreground: Foregroun
     if state.phase is Phase.ASKED:
         return _stop(state)
     if state.place is not Place.FOREGROUND or foreground is Foreground.OTHERS:
-        return state.but(phase=Phase.WANTING if event.wants_terminal else Phase.HALTED), ()
+        # One that is stopped for this although our group is in the foreground would be stopped again at once, and be
+        # continued for ever.
+        in_background = foreground is Foreground.OTHERS and state.place is not Place.APART
+        is_wanting = event.wants_terminal and in_background
+        return state.but(phase=Phase.WANTING if is_wanting else Phase.HALTED), ()
     # The race: it may have asked for the terminal just before that was given to it.
     return _continue(state, foreground) if event.wants_terminal else _stop(state)
 
