@@ -23,6 +23,7 @@ from zkleader.guard import system
 from zkleader.guard.handle import Ending, GuardGoneError, GuardHandle, Noted, end_everything
 from zkleader.guard.orphans import reap_orphans
 from zkleader.guard.settings import GuardSettings
+from zkleader.terminal import Terminal
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
@@ -43,6 +44,7 @@ class Inherited(Value):
     signal_mask: tuple[int, ...]
     children: frozenset[Noted]
     """Children from before we were executed; they are not the command's."""
+    terminal: Terminal
 
 
 class Custody:
@@ -179,6 +181,8 @@ def _settings(config: Config, inherited: Inherited) -> GuardSettings:
         timing=config.timing,
         stop_signal=config.stop_signal,
         supervisor_pid=os.getpid(),
+        place=inherited.terminal.place,
+        supervisor_group=inherited.terminal.group,
         ignored_signals=inherited.ignored_signals,
         signal_mask=inherited.signal_mask,
         # The guard runs without site: what we were found through, and where our own package lies.

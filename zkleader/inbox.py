@@ -1,4 +1,4 @@
-"""What other threads and signal handlers hand to the main loop.
+"""What other threads hand to the main loop, the one that waits for signals among them.
 
 They only enqueue; the main loop alone takes out and acts, so that no state of ours needs a lock.  It owns the queue
 and the socket that wakes the loop.  It must not know what an item means.  It does not promise to keep an order between
@@ -10,18 +10,22 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import threading
 from collections import deque
-from collections.abc import Callable
 
 from zkleader.core.events import Event
 from zkleader.core.value import Value
 from zkleader.zk.hosts import Server
 
+_SI_KERNEL = 0x80
+"""The ``si_code`` of what the kernel itself sends."""
+
 
 class SignalArrived(Value):
-    """The process was sent a signal."""
+    """The process was sent a signal; ``by_terminal``: by the kernel, as a terminal sends one to a whole group."""
 
     signal: int
+    by_terminal: bool = False
 
 
 class AddressesKnown(Value):
@@ -56,7 +60,7 @@ class Inbox:
         return self._reader.fileno()
 
     def put(self, item: Item) -> None:
-        """Enqueue, from any thread or a signal handler."""
+        """Enqueue, from any thread."""
         self._items.append(item)
         self._wake()
 
@@ -78,13 +82,15 @@ class Inbox:
             self._writer.send(b"\0")
 
     def take_signals(self, signals: tuple[int, ...]) -> None:
-        """Let these signals be enqueued from now on."""
-        # Python runs handlers between two instructions of the main thread; a poll that has not begun yet would not
-        # notice, so the interpreter itself also writes a byte at the moment of the signal.
-        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for number in signals:
-            signal.signal(number, self._enqueuer(number))
+        """Let these signals be enqueued from now on; call it in the main thread, before there are others.
 
-    def _enqueuer(self, number: int) -> Callable[[int, object], None]:
-        item = SignalArrived(signal=number)
-        return lambda _number, _frame: self.put(item)
+        By a thread that waits for them and not by handlers of Python's, which are not told who has sent a signal.
+        """
+        # Blocked here and in every thread begun later: what comes before the thread below waits is kept for it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        threading.Thread(target=self._enqueue_signals, args=(signals,), name="signals", daemon=True).start()
+
+    def _enqueue_signals(self, signals: tuple[int, ...]) -> None:
+        while True:
+            taken = signal.sigwaitinfo(signals)
+            self.put(SignalArrived(signal=taken.si_signo, by_terminal=taken.si_code == _SI_KERNEL))

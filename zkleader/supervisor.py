@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from zkleader import __version__
 from zkleader.config import Config, OnLoss, tightness
-from zkleader.core import candidacy, wait_status, wire
+from zkleader.core import candidacy, job, wait_status, wire
 from zkleader.core.actions import (
     Action,
     DropConnection,
@@ -50,6 +50,7 @@ from zkleader.custody import Custody, Inherited
 from zkleader.guard import system
 from zkleader.guard.handle import GuardGoneError
 from zkleader.inbox import AddressesKnown, FromSession, Inbox, Item, SignalArrived
+from zkleader.job import LOOK_INTERVAL, Job
 from zkleader.log import Log
 from zkleader.result import Course
 from zkleader.systemd import Notifier
@@ -64,7 +65,9 @@ TO_STOP = (signal.SIGTERM, signal.SIGINT)
 """While leading these stop the command in order."""
 TO_FORWARD = (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
 """While leading these are the command's."""
-TAKEN = tuple(dict.fromkeys((*TO_LEAVE, *TO_FORWARD)))
+OF_THE_JOB = (signal.SIGTSTP, signal.SIGCONT)
+"""These stop and continue the command and us as one job."""
+TAKEN = tuple(dict.fromkeys((*TO_LEAVE, *TO_FORWARD, *OF_THE_JOB)))
 TAKEN_AS_FIRST = (*TAKEN, signal.SIGCHLD)
 """As PID 1 we are handed orphans that nobody else reaps."""
 
@@ -112,6 +115,7 @@ class Supervisor:
         self._notifier = Notifier(os.environ)
         # The guard first: it starts while we import kazoo and connect.
         self._custody = self._take_custody()
+        self._job = Job(inherited.terminal, self._tell_guard)
         self._state = self._begin(Memory(began=system.now()))
 
     @property
@@ -140,6 +144,7 @@ class Supervisor:
             if self._custody.is_used:
                 # Nothing is reset: one guard is one tenure, and its end is proven before the next is made.
                 self._custody = self._take_custody()
+                self._job = Job(self._inherited.terminal, self._tell_guard)
             self._log.event("info", "campaigning_again", reason=outcome.reason)
             self._state = self._begin(self._state.memory)
 
@@ -147,6 +152,7 @@ class Supervisor:
         """After an error of our own: have everything of the command ended, and what is ours in ZooKeeper released."""
         if not self._custody.has_ended and not self._custody.leave_it_to_the_guard(system.now(), self._lease_start):
             self._log.say("cannot prove that everything of the command is gone")
+        self._job.handle(job.Ended())
         self._close_session()
 
     # ---- the parts
@@ -215,6 +221,7 @@ class Supervisor:
                 self._take(item)
             if not self._custody.has_ended:
                 self._watch_guard(asked_at)
+            self._job.handle(job.Looked())
             self._step(Tick())
         return self._outcome
 
@@ -223,6 +230,8 @@ class Supervisor:
         left = [self._custody.beat_in(now, self._lease_start)]
         if (step_in := candidacy.next_step_in(self._state, now)) is not None:
             left.append(step_in)
+        if self._job.is_halted:
+            left.append(LOOK_INTERVAL)
         # Rounded up, or a poll that returns a little early would be followed by some that do not wait at all.
         return max(0.0, min(left)) * 1000 + 1
 
@@ -243,7 +252,7 @@ class Supervisor:
 
     def _take(self, item: Item) -> None:
         if isinstance(item, SignalArrived):
-            self._on_signal(item.signal)
+            self._on_signal(item.signal, by_terminal=item.by_terminal)
         elif item.session != self._sessions:
             pass  # of a session that was replaced
         elif isinstance(item, FromSession):
@@ -301,11 +310,19 @@ class Supervisor:
                 "info", "outage_bounded_by_session", outage_ridden_out=ridden_out, session_timeout=event.granted
             )
 
-    def _on_signal(self, number: int) -> None:
+    def _on_signal(self, number: int, *, by_terminal: bool) -> None:
+        has_command = self._state.phase in (Phase.LEADING, Phase.STOPPING)
         if number == signal.SIGCHLD:
             self._custody.reap_orphans()
-        elif self._state.phase in (Phase.LEADING, Phase.RESTARTING, Phase.STOPPING):
-            if number in TO_STOP:
+        elif number == signal.SIGTSTP:
+            self._job.handle(job.StopAsked(signal=number, by_terminal=by_terminal, has_command=has_command))
+        elif number == signal.SIGCONT:
+            self._job.handle(job.ContinueAsked())
+        elif has_command or self._state.phase is Phase.RESTARTING:
+            has_it = has_command and by_terminal and self._job.has_what_the_terminal_sends
+            if has_it and (self._state.phase is Phase.LEADING or number not in TO_STOP):
+                pass  # Ctrl-C is the command's own affair, until it is being stopped
+            elif number in TO_STOP:
                 self._step(LeaveAsked(signal=number))
             else:
                 # Between two runs of the command the guard has nobody to hand it to.
@@ -355,9 +372,11 @@ class Supervisor:
         ending = self._custody.end_everything()
         took = round(ending.seconds, 3)
         self._log.event("error", reason, killed=ending.killed, proven_gone=ending.proven, took=took)
+        self._job.handle(job.Ended())
         self._step(GuardFailed(reason=reason, proven=ending.proven))
 
     def _on_message(self, message: wire.Message) -> None:
+        self._on_job_news(message)
         if isinstance(message, wire.Ready):
             self._log.event("debug", "guard_ready", pid=message.pid, scope=message.scope, detail=message.detail)
         elif isinstance(message, wire.Started):
@@ -380,6 +399,16 @@ class Supervisor:
             self._on_gone(message)
         elif isinstance(message, wire.Note):
             self._log.event(message.level, message.event, **message.facts)
+
+    def _on_job_news(self, message: wire.Message) -> None:
+        if isinstance(message, wire.FirstStopped):
+            self._job.handle(message)
+            if self._job.is_halted:
+                self._log.event("warning", "command_halted", signal=_readable({"signal": message.signal})["signal"])
+        elif isinstance(message, wire.Started | wire.Continued):
+            self._job.handle(message)
+        elif isinstance(message, wire.FirstEnded | wire.Gone | wire.TooLate | wire.ExecFailed):
+            self._job.handle(job.Ended())
 
     def _on_gone(self, message: wire.Gone) -> None:
         self.course = self.course.not_started()

@@ -14,9 +14,11 @@ from waiting import wait_until
 
 from zkleader import custody
 from zkleader.core import wire
+from zkleader.core.job import Place
 from zkleader.core.lease import Timing
 from zkleader.guard import system
 from zkleader.guard.handle import note_children
+from zkleader.terminal import Terminal
 
 TIMING = Timing(lease=30.0, grace=1.0, stop_timeout=1.0)
 
@@ -32,7 +34,8 @@ def held(mark: str, poll: select.poll, monkeypatch: pytest.MonkeyPatch) -> Itera
     settings = make_settings(*shell("exec sleep 60"), mark=mark, timing=TIMING)
     monkeypatch.setattr(custody, "_settings", lambda *_: settings)
     config: Any = SimpleNamespace(timing=TIMING)
-    inherited = custody.Inherited(ignored_signals=(), signal_mask=(), children=note_children())
+    terminal = Terminal(place=Place.APART, group=os.getpgrp())
+    inherited = custody.Inherited(ignored_signals=(), signal_mask=(), children=note_children(), terminal=terminal)
     held = custody.Custody(config, inherited, poll)
     yield held
     if not held.has_ended:

@@ -74,6 +74,18 @@ def test_a_stopped_supervisor_is_absent_and_never_silent(supervisor: SupervisorW
     assert not supervisor.is_silent()
 
 
+def test_a_supervisor_that_was_continued_is_given_time_to_speak(supervisor: SupervisorWatch, clock: Clock) -> None:
+    """The race: the guard may look between `fg` and the first beat; the user would be told "Killed" instead of 79."""
+    clock.state = "T"
+    for _ in range(3):
+        clock.now += 3600
+        assert not supervisor.is_silent()
+    clock.state = "S"
+    assert not supervisor.is_silent()
+    clock.now += SILENCE_DOUBT * 1.1
+    assert supervisor.is_silent()
+
+
 def test_a_supervisor_that_misses_its_beats_is_absent(supervisor: SupervisorWatch, clock: Clock) -> None:
     """Two renewal intervals: the lease is lost then anyway, and others wait."""
     clock.now += 1.9

@@ -1,5 +1,6 @@
 """How a candidacy ends where something never comes: proof, a guard, a connection.  Scripts as in ``test_candidacy``."""
 
+from signal import SIGHUP, SIGINT, SIGQUIT
 from typing import Any
 
 import pytest
@@ -341,6 +342,16 @@ def test_a_run_that_was_broken_off_is_not_recorded_as_done(cause: Cause) -> None
     script.lead()
     script.do(1, CommandGone(cause=cause, wait_status=0, in_time=True))
     assert script.write()[1]["last_run"]["status"] is None
+
+
+@pytest.mark.parametrize("number", [SIGHUP, SIGINT, SIGQUIT])
+def test_a_run_that_was_broken_off_at_its_terminal_is_not_recorded_as_done(number: int) -> None:
+    """Ctrl-C goes to the command alone, so nobody has asked us to stop it; its status is ours all the same."""
+    script = Script(**ONCE)
+    script.lead()
+    script.do(1, CommandGone(cause=Cause.ENDED, wait_status=number, in_time=True))
+    assert script.write()[1]["last_run"]["status"] is None
+    assert outcome_of([*script.claimed(1, version=3)]) == Outcome(end=End.COMMAND_ENDED, number=number, reason="ended")
 
 
 def test_a_run_that_could_not_be_recorded_is_told_so() -> None:

@@ -10,6 +10,7 @@ from zkleader.core import wire
 from zkleader.core.guard_actions import (
     AbandonRelease,
     Action,
+    ContinueCommand,
     Exit,
     ForwardSignal,
     Kill,
@@ -23,6 +24,7 @@ from zkleader.core.guard_events import (
     Event,
     Executed,
     FirstReaped,
+    FirstStopped,
     NotExecuted,
     ReleaseEnded,
     SupervisorAbsent,
@@ -592,3 +594,28 @@ def test_what_only_the_guard_says_is_refused_from_the_other_side() -> None:
 def test_an_idle_guard_sleeps() -> None:
     """While waiting for the election nothing is due."""
     assert Script().due(0) is None
+
+
+# ---- job control
+
+
+def test_a_stop_of_the_first_process_is_told_and_moves_no_deadline() -> None:
+    """Ctrl-Z is between the user and the shell; the lease runs on, and a stopped command is killed in time."""
+    script = running()
+    stop = FirstStopped(pid=42, signal=20, wants_terminal=False)
+    before = script.state
+    assert script.do(1, stop) == (told(wire.FirstStopped(pid=42, signal=20, wants_terminal=False)),)
+    assert script.state == before
+    assert script.tick(5) == (stopping(Cause.DEADLINE), SendStopSignal())
+    assert script.tick(7) == (Kill(),)
+
+
+def test_a_continue_is_performed_and_then_answered() -> None:
+    """What is told of a stop before the answer was before the continuing; it moves no deadline either."""
+    script = running()
+    before = script.state
+    assert script.do(4, wire.Continue(number=3)) == (ContinueCommand(), told(wire.Continued(number=3)))
+    assert script.state == before
+    script.tick(5)
+    assert script.do(6, wire.Continue(number=4)) == (ContinueCommand(), told(wire.Continued(number=4)))
+    assert script.tick(7) == (Kill(),)

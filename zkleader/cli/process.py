@@ -21,6 +21,7 @@ from zkleader.inbox import Inbox
 from zkleader.log import Log
 from zkleader.result import Course, Result, ResultFile
 from zkleader.supervisor import TAKEN, TAKEN_AS_FIRST, Supervisor
+from zkleader.terminal import be_undisturbed, look
 
 _PYTHON_IGNORES = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 """Python ignores them before our first line, so what they were cannot be known: the command gets the default."""
@@ -76,11 +77,14 @@ def _take_over() -> tuple[Inherited, Inbox]:
     wanted = TAKEN_AS_FIRST if os.getpid() == 1 else TAKEN
     taken = tuple(number for number in wanted if number not in ignored)  # what nohup ignores stays ignored
     inbox.take_signals(taken)
-    # Whoever started us may have blocked them; the command gets the mask as it was.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, taken)
+    be_undisturbed()
+    terminal = look()
     become_subreaper()
     children = note_children()
-    return Inherited(ignored_signals=ignored, signal_mask=tuple(map(int, mask)), children=children), inbox
+    inherited = Inherited(
+        ignored_signals=ignored, signal_mask=tuple(map(int, mask)), children=children, terminal=terminal
+    )
+    return inherited, inbox
 
 
 def _open_standard_streams() -> None:

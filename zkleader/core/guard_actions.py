@@ -29,6 +29,10 @@ class ForwardSignal(Value):
     to_group: bool
 
 
+class ContinueCommand(Value):
+    """Send SIGCONT to the command's group, if its first process has not been reaped."""
+
+
 class Kill(Value):
     """One more pass of SIGKILL over everything of the command."""
 
@@ -61,6 +65,7 @@ Action = (
     Spawn
     | SendStopSignal
     | ForwardSignal
+    | ContinueCommand
     | Kill
     | Report
     | KillSupervisor

@@ -22,6 +22,14 @@ class NotExecuted(Value):
     refusal: wire.TooLate | wire.ExecFailed
 
 
+class FirstStopped(Value):
+    """The command's first process was stopped, as ``wire.FirstStopped`` says."""
+
+    pid: int
+    signal: int
+    wants_terminal: bool
+
+
 class FirstReaped(Value):
     """The command's first process was reaped.  ``alone``: nothing else lives, so there is nobody to stop."""
 
@@ -60,6 +68,7 @@ Event = (
     wire.Message
     | Executed
     | NotExecuted
+    | FirstStopped
     | FirstReaped
     | TreeGone
     | Tick

@@ -12,6 +12,7 @@ from zkleader.core import wire
 from zkleader.core.guard_actions import (
     AbandonRelease,
     Action,
+    ContinueCommand,
     Exit,
     ForwardSignal,
     Kill,
@@ -25,6 +26,7 @@ from zkleader.core.guard_events import (
     Event,
     Executed,
     FirstReaped,
+    FirstStopped,
     NotExecuted,
     ReleaseEnded,
     SupervisorAbsent,
@@ -123,6 +125,9 @@ def _hear(state: State, message: wire.Message, now: Instant) -> Outcome:
                 # The race: before the command is executed its process is still ours, and would ignore the signal.
                 return state.but(forwards=(*state.forwards, message)), ()
             return state, (_forward(message),) if state.phase in (Phase.RUNNING, Phase.STOPPING) else ()
+        case wire.Continue(number=number):
+            # Whatever the phase: no deadline depends on it, and one that is being stopped needs it to end.
+            return state, (ContinueCommand(), Report(message=wire.Continued(number=number)))
         case wire.Dismiss():
             dismissed = state.but(supervisor=Supervisor.DISMISSED_US)
             # Nobody should dismiss the guard of a running command.  If it happens, that is a supervisor that is gone.
@@ -154,6 +159,9 @@ def _notice(state: State, event: Event, now: Instant) -> Outcome:
             late = _first_loss(state, Cause.DEADLINE) if isinstance(refusal, wire.TooLate) else state.loss
             state = state.but(refusal=refusal, loss=late, kill_began=now, phase=Phase.KILLING)
             return state, (Kill(),)
+        case FirstStopped():
+            # News for the terminal's sake only: that it is stopped moves no deadline.
+            return state, (Report(message=wire.FirstStopped(**event.as_dict())),)
         case FirstReaped():
             return _first_reaped(state, event, now)
         case TreeGone():

@@ -13,7 +13,7 @@ import copy
 from enum import Enum
 from typing import Any
 
-from zkleader.core import queue, records
+from zkleader.core import queue, records, wait_status
 from zkleader.core.actions import Action, End, Finish, Outcome, Request, Send, Tell
 from zkleader.core.chain import Attempt, Chain
 from zkleader.core.lease import Instant, Timing
@@ -201,8 +201,11 @@ class State:
     def is_counted(self) -> bool:
         """Whether the command's end is one that counts for its period: it has ended by itself, whatever its status."""
         outcome = self.outcome
-        is_ended = outcome is not None and outcome.end is End.COMMAND_ENDED and outcome.reason == Cause.ENDED.value
-        return self.rules.once_per is not None and is_ended
+        if self.rules.once_per is None or outcome is None:
+            return False
+        is_ended = outcome.end is End.COMMAND_ENDED and outcome.reason == Cause.ENDED.value
+        # Who presses Ctrl-C or closes the window breaks a run off, though nobody but the command was told.
+        return is_ended and not wait_status.is_by_terminal(outcome.number)
 
     @property
     def own_data(self) -> bytes:

@@ -91,6 +91,12 @@ class Forward(Message):
     to_group: bool
 
 
+class Continue(Message):
+    """Continue a command that may be stopped; the guard answers with the same number once it has."""
+
+    number: int
+
+
 class Dismiss(Message):
     """The supervisor needs the guard no longer; end, and release nothing."""
 
@@ -132,6 +138,20 @@ class Stopping(Message):
     """The guard has begun to stop the command."""
 
     cause: Cause
+
+
+class FirstStopped(Message):
+    """The command's first process was stopped by this signal; ``wants_terminal``: for using it in the background."""
+
+    pid: int
+    signal: int
+    wants_terminal: bool
+
+
+class Continued(Message):
+    """Answer to the `Continue` of the same number."""
+
+    number: int
 
 
 class FirstEnded(Message):

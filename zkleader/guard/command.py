@@ -14,6 +14,7 @@ import time
 from typing import NamedTuple
 
 from zkleader.core import termination
+from zkleader.core.job import Place
 from zkleader.core.lease import Instant
 from zkleader.guard import process_tree, spawn
 from zkleader.guard.cgroup import Leaf
@@ -44,6 +45,8 @@ class Command:
         self._starting: spawn.Starting | None = None
         self._first: int | None = None
         """The first process, until it is reaped: only so long may it be signalled by its number."""
+        self._group = settings.supervisor_group if settings.place is Place.SHARED else None
+        """The process group that it shares with others, if it does: then nothing is ever sent to the group."""
         self._kill_passes = 0
         self.was_executed = False
         """Whether it ever ran, as far as the start's news tell."""
@@ -117,16 +120,29 @@ class Command:
         alone = first is not None and reaping.childless and not self._scope.is_inhabited()
         return Reaped(first=first, alone=alone, others=others)
 
+    def read_stop(self) -> tuple[int, int] | None:
+        """Return the first process's pid and the signal that has stopped it, once for each time; never reaps."""
+        if self._first is None:
+            return None
+        try:
+            stop = os.waitid(os.P_PID, self._first, os.WSTOPPED | os.WNOHANG)
+        except ChildProcessError:
+            return None  # It has ended since; the next round reaps it.
+        return (self._first, stop.si_status) if stop is not None else None
+
     def send_stop_signal(self) -> None:
         """Send the stop signal to everything of it."""
-        self.signalled = self._scope.send(self._settings.stop_signal, self._first)
+        group = self._first if self._group is None else None
+        self.signalled = self._scope.send(self._settings.stop_signal, group)
         # A stopped process takes a handled signal only when it is continued.
-        self._scope.send(signal.SIGCONT, self._first)
+        self._scope.send(signal.SIGCONT, group)
 
     def forward(self, number: int, *, to_group: bool) -> bool:
         """Send a signal to the first process or its group, if it is not reaped; False when the kernel refuses."""
         if self._first is None:
             return True
+        if to_group and self._group is not None:
+            return self._scope.send_to_members(number, self._group)
         try:
             # Not reaped yet, so neither number can be a stranger's.
             os.killpg(self._first, number) if to_group else os.kill(self._first, number)

@@ -199,6 +199,11 @@ class Guard:
             # It may have executed and ended since the look before: nobody else writes to the pipe any more.
             self._read_start()
             self._handle(guard_events.FirstReaped(wait_status=reaped.first, alone=reaped.alone))
+        stopped = self._command.read_stop()
+        if stopped is not None:
+            pid, number = stopped
+            wants_terminal = number in (signal.SIGTTIN, signal.SIGTTOU)
+            self._handle(guard_events.FirstStopped(pid=pid, signal=number, wants_terminal=wants_terminal))
         for pid, status in reaped.others:
             if self._release is not None and pid == self._release.pid:
                 self._release_ended(released=status == 0)
@@ -271,6 +276,8 @@ class Guard:
             case guard_actions.ForwardSignal(signal=number, to_group=to_group):
                 if not self._command.forward(number, to_group=to_group):
                     self._note("warning", "signal_refused", processes=1)
+            case guard_actions.ContinueCommand():
+                self._command.forward(signal.SIGCONT, to_group=True)
             case guard_actions.Kill():
                 self._command.kill()
                 self._tell_refused()

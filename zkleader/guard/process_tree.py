@@ -49,8 +49,9 @@ class SearchScope:
     def send(self, number: int, group: int | None) -> int:
         """Signal everything of the command once, and return how many living processes that were.
 
-        ``group`` is the command's process group while its first process is not reaped: only so long can nobody else
-        have it.  It is signalled as one, which no fork can escape; every other process by itself.
+        ``group`` is the command's own process group while its first process is not reaped: only so long can nobody
+        else have it; None where it shares one with others.  It is signalled as one, which no fork can escape; every
+        other process by itself.
         """
         reached = self._find()
         count = 0
@@ -59,6 +60,11 @@ class SearchScope:
             inside = [pid for pid, status in reached.items() if status.group == group]
             count += sum(reached.pop(pid).state != "Z" for pid in inside)
         return count + self._send_each(number, reached)
+
+    def send_to_members(self, number: int, group: int) -> bool:
+        """Signal those of the command in a process group that others share, each by itself; False if one may not be."""
+        self._send_each(number, {pid: status for pid, status in self._find().items() if status.group == group})
+        return not self.refused
 
     def kill(self) -> int:
         """Make one pass of SIGKILL over everything of the command, and return how many living processes it met."""

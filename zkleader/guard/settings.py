@@ -10,6 +10,7 @@ import json
 from enum import Enum
 from typing import Any
 
+from zkleader.core.job import Place
 from zkleader.core.lease import Timing
 from zkleader.core.value import Value
 
@@ -35,6 +36,9 @@ class GuardSettings(Value):
     timing: Timing
     stop_signal: int
     supervisor_pid: int
+    place: Place = Place.APART
+    supervisor_group: int = 0
+    """The supervisor's process group; it matters where there is a terminal."""
     ignored_signals: tuple[int, ...] = ()
     """Signals that the supervisor was started with as ignored; the command gets the same."""
     signal_mask: tuple[int, ...] = ()
@@ -60,6 +64,8 @@ class GuardSettings(Value):
             },
             "stop_signal": self.stop_signal,
             "supervisor_pid": self.supervisor_pid,
+            "place": self.place.value,
+            "supervisor_group": self.supervisor_group,
             "ignored_signals": self.ignored_signals,
             "signal_mask": self.signal_mask,
             "search_path": self.search_path,
@@ -84,6 +90,8 @@ class GuardSettings(Value):
             timing=Timing(**content["timing"]),
             stop_signal=content["stop_signal"],
             supervisor_pid=content["supervisor_pid"],
+            place=Place(content["place"]),
+            supervisor_group=content["supervisor_group"],
             ignored_signals=tuple(content["ignored_signals"]),
             signal_mask=tuple(content["signal_mask"]),
             search_path=tuple(content["search_path"]),

@@ -14,6 +14,7 @@ import errno
 import os
 import signal
 
+from zkleader.core.job import Place
 from zkleader.core.lease import Instant
 from zkleader.core.value import Value
 from zkleader.guard import system
@@ -24,6 +25,8 @@ from zkleader.guard.settings import GuardSettings, to_raw
 _LATE = b"late\n"
 _NOT_JOINED = b"join "
 _NOT_EXECUTED = b"exec "
+
+STANDARD_INPUT = 0
 
 SHELL = b"/bin/sh"
 """Runs a file that is executable and has no format that the kernel knows, as execvp(3) does."""
@@ -122,7 +125,7 @@ def start(
     with contextlib.suppress(OSError):
         # Done on both sides of the fork, as every job control shell does: whoever comes first, a signal to the group
         # finds it.  In the parent it fails once the child has executed or ended, and then it is no longer needed.
-        os.setpgid(pid, pid)
+        os.setpgid(pid, settings.supervisor_group if settings.place is Place.SHARED else pid)
     return Starting(pid, reading)
 
 
@@ -146,7 +149,7 @@ def _become_command(
     pipe: int,
 ) -> None:
     """Turn the child into the command; return only when that is not possible."""
-    os.setpgid(0, 0)
+    _join_group(settings)
     system.set_parent_death_signal(signal.SIGKILL)
     # The race: the guard may have died before the line above, and then no signal comes.
     if os.getppid() != guard:
@@ -156,17 +159,42 @@ def _become_command(
             os.write(to_join.procs, b"0")
         except OSError as error:
             _say(pipe, _NOT_JOINED, error)
+    _set_foreground(settings, whose=settings.supervisor_group, new=os.getpid())
     _restore_dispositions(frozenset(settings.ignored_signals))
     signal.pthread_sigmask(signal.SIG_SETMASK, settings.signal_mask)
     # The race: between the guard's own look at the clock and here the host may have slept.  What is left after this
     # line is exec itself, and the margin is for that.
     if system.now().held_since(lease_start) >= settings.timing.stop_after:
         os.write(pipe, _LATE)
+        _set_foreground(settings, whose=os.getpid(), new=settings.supervisor_group)
         return
     try:
         _execute(settings, environment)
     except OSError as error:
         _say(pipe, _NOT_EXECUTED, error)
+        _set_foreground(settings, whose=os.getpid(), new=settings.supervisor_group)
+
+
+def _join_group(settings: GuardSettings) -> None:
+    if settings.place is Place.SHARED:
+        # The race: the group is gone when everybody else in it is, the supervisor too.  The guard will stop us then.
+        with contextlib.suppress(OSError):
+            os.setpgid(0, settings.supervisor_group)
+            return
+    os.setpgid(0, 0)
+
+
+def _set_foreground(settings: GuardSettings, *, whose: int, new: int) -> None:
+    """Make a group the terminal's foreground group in place of the one whose it has to be.
+
+    Before exec, or a command that asks at once for the terminal would be stopped or think itself in the background.
+    The race: between looking and taking, the shell takes the terminal only if the supervisor has stopped; and that
+    waits for us to stop first, unless somebody stops it with SIGSTOP in these microseconds.
+    """
+    if settings.place is Place.FOREGROUND:
+        with contextlib.suppress(OSError):  # the terminal was closed
+            if os.tcgetpgrp(STANDARD_INPUT) == whose:
+                os.tcsetpgrp(STANDARD_INPUT, new)
 
 
 def _execute(settings: GuardSettings, environment: dict[bytes, bytes]) -> None:

@@ -69,10 +69,14 @@ class SupervisorWatch:
         now = time.monotonic()
         if now - self._heard_at <= self._longest_silence:
             return False
+        if self.is_stopped():
+            # The race: just continued, it has not had the time to speak; the doubt begins when it runs again.
+            self._doubted_at = None
+            return False
         if self._doubted_at is None:
             self._doubted_at = now
             return False
-        return now - self._doubted_at >= SILENCE_DOUBT and not self.is_stopped()
+        return now - self._doubted_at >= SILENCE_DOUBT
 
     def seconds_to_wait(self) -> float:
         """Return how long the guard may sleep before it has to ask `is_silent` again."""
