@@ -140,8 +140,8 @@ class StandIn:
         self.guard_pid = int(self.wait_for("Ready").split()[1])
 
     def lines(self) -> list[str]:
-        """Return what it has heard from its guard, one message a line."""
-        return self._stdout.read_text().splitlines()
+        """Return what it has heard from its guard, one message a line; a line that is being written is none yet."""
+        return self._stdout.read_text().rpartition("\n")[0].splitlines()
 
     def stderr(self) -> str:
         return self._stderr.read_text()

@@ -8,7 +8,7 @@ Times in records are milliseconds of the ensemble's clock, taken from znode stat
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from zkleader.core.lease import LONGEST_LEASE
 from zkleader.core.value import Value
@@ -220,15 +220,18 @@ def _completed(old: LeaseRecord, stat: Stat) -> dict[str, Any]:
     """Return the fields of ``old`` with the times that only its stat tells, because a write cannot know its own."""
     content = dict(old.content)
     previous, last_run = content.get("previous"), content.get("last_run")
-    if old.released and isinstance(previous, dict) and previous.get("ended") is None:
+    if old.released and _lacks(previous, "ended"):
         content["previous"] = previous | {"ended": stat.mtime}
-    if not isinstance(last_run, dict):
-        return content
-    if last_run.get("status") is None and last_run.get("start") is None:
+    if _lacks(last_run, "start") and last_run.get("status") is None:
         content["last_run"] = last_run | {"start": claimed_at(old, stat)}
-    elif old.released and last_run.get("status") is not None and last_run.get("end") is None:
+    elif old.released and _lacks(last_run, "end") and last_run.get("status") is not None:
         content["last_run"] = last_run | {"end": stat.mtime}
     return content
+
+
+def _lacks(told: object, field: str) -> TypeGuard[dict[str, Any]]:
+    """Say whether a field of ours is there and not known yet; what others wrote stays as it is."""
+    return isinstance(told, dict) and field in told and told[field] is None
 
 
 def _previous(old: LeaseRecord, stat: Stat, *, reason: str, status: int | None) -> dict[str, Any]:
