@@ -36,7 +36,9 @@ class Job:
 
     def handle(self, event: job.Event) -> None:
         """Take an event, and do what follows from it."""
-        foreground = self._terminal.foreground(self._state.group)
+        # The race: a Ctrl-Z before exec is told before the start is, and it names the group that we do not know yet.
+        group = event.pid if isinstance(event, wire.FirstStopped) else self._state.group
+        foreground = self._terminal.foreground(group)
         self._state, actions = job.step(self._state, event, foreground)
         for action in actions:
             self._perform(action)

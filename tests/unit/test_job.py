@@ -37,8 +37,7 @@ def stopped(number: int = SIGTSTP) -> wire.FirstStopped:
     return wire.FirstStopped(pid=PID, signal=number, wants_terminal=number == SIGTTIN)
 
 
-def go_on(number: int) -> TellGuard:
-    return TellGuard(message=wire.Continue(number=number))
+GO_ON = TellGuard(message=wire.Continue())
 
 
 def play(place: Place, *script: tuple[Event, Foreground, tuple[Action, ...]]) -> State:
@@ -73,8 +72,8 @@ def test_a_foreground_command_that_is_stopped_stops_us_and_is_continued_with_us(
     state = play(
         Place.FOREGROUND,
         (stopped(), Foreground.COMMANDS, STOP),
-        (ContinueAsked(), Foreground.OURS, (GIVE, go_on(1))),
-        (wire.Continued(number=1), Foreground.COMMANDS, ()),
+        (ContinueAsked(), Foreground.OURS, (GIVE, GO_ON)),
+        (wire.Continued(), Foreground.COMMANDS, ()),
         (stopped(SIGSTOP), Foreground.COMMANDS, STOP),
     )
     assert state.phase is Phase.STOPPED
@@ -85,7 +84,7 @@ def test_bg_continues_it_without_the_terminal() -> None:
     play(
         Place.FOREGROUND,
         (stopped(), Foreground.COMMANDS, STOP),
-        (ContinueAsked(), Foreground.OTHERS, (go_on(1),)),
+        (ContinueAsked(), Foreground.OTHERS, (GO_ON,)),
     )
 
 
@@ -94,12 +93,11 @@ def test_what_was_said_before_it_was_continued_is_no_news() -> None:
     state = play(
         Place.FOREGROUND,
         (stopped(), Foreground.COMMANDS, STOP),
-        (ContinueAsked(), Foreground.OURS, (GIVE, go_on(1))),
-        (ContinueAsked(), Foreground.COMMANDS, (go_on(2),)),
+        (ContinueAsked(), Foreground.OURS, (GIVE, GO_ON)),
         (stopped(), Foreground.COMMANDS, ()),
-        (wire.Continued(number=1), Foreground.COMMANDS, ()),
+        (ContinueAsked(), Foreground.COMMANDS, ()),
         (stopped(), Foreground.COMMANDS, ()),
-        (wire.Continued(number=2), Foreground.COMMANDS, ()),
+        (wire.Continued(), Foreground.COMMANDS, ()),
     )
     assert state.phase is Phase.RUNNING
 
@@ -109,7 +107,7 @@ def test_a_background_command_that_reads_does_not_stop_us() -> None:
     play(
         Place.FOREGROUND,
         (stopped(SIGTTIN), Foreground.OTHERS, ()),
-        (ContinueAsked(), Foreground.OURS, (GIVE, go_on(1))),
+        (ContinueAsked(), Foreground.OURS, (GIVE, GO_ON)),
     )
 
 
@@ -123,10 +121,10 @@ def test_a_shell_that_moves_us_to_the_foreground_without_a_word_is_noticed() -> 
         (look, Foreground.COMMANDS, ()),
         (stopped(SIGTTIN), Foreground.OTHERS, ()),
         (look, Foreground.OTHERS, ()),
-        (look, Foreground.OURS, (GIVE, go_on(1))),
+        (look, Foreground.OURS, (GIVE, GO_ON)),
         (look, Foreground.COMMANDS, ()),
     )
-    play(Place.SHARED, (stopped(SIGTTIN), Foreground.OTHERS, ()), (look, Foreground.OURS, (go_on(1),)))
+    play(Place.SHARED, (stopped(SIGTTIN), Foreground.OTHERS, ()), (look, Foreground.OURS, (GO_ON,)))
     # Who was stopped on purpose stays so.
     play(
         Place.SHARED, (look, Foreground.OURS, ()), (stopped(SIGSTOP), Foreground.OURS, ()), (look, Foreground.OURS, ())
@@ -143,8 +141,8 @@ def test_a_command_that_cannot_be_given_the_terminal_is_not_continued_for_ever()
 
 def test_a_command_that_wants_the_terminal_while_we_are_in_the_foreground_gets_it() -> None:
     """It may have asked just before it was given."""
-    play(Place.FOREGROUND, (stopped(SIGTTIN), Foreground.OURS, (GIVE, go_on(1))))
-    play(Place.FOREGROUND, (stopped(SIGTTIN), Foreground.COMMANDS, (go_on(1),)))
+    play(Place.FOREGROUND, (stopped(SIGTTIN), Foreground.OURS, (GIVE, GO_ON)))
+    play(Place.FOREGROUND, (stopped(SIGTTIN), Foreground.COMMANDS, (GO_ON,)))
 
 
 @pytest.mark.parametrize("place", [Place.APART, Place.SHARED])
@@ -160,7 +158,7 @@ def test_of_a_shared_group_we_stop_when_the_command_has() -> None:
         Place.SHARED,
         (CTRL_Z, Foreground.OTHERS, ()),
         (stopped(), Foreground.OTHERS, STOP),
-        (ContinueAsked(), Foreground.OTHERS, (go_on(1),)),
+        (ContinueAsked(), Foreground.OTHERS, (GO_ON,)),
     )
 
 
@@ -180,8 +178,8 @@ def test_a_command_that_does_not_want_to_stop_is_continued_all_the_same() -> Non
     state = play(
         Place.APART,
         (CTRL_Z, Foreground.OTHERS, (FORWARD,)),
-        (ContinueAsked(), Foreground.OTHERS, (go_on(1),)),
-        (wire.Continued(number=1), Foreground.OTHERS, ()),
+        (ContinueAsked(), Foreground.OTHERS, (GO_ON,)),
+        (wire.Continued(), Foreground.OTHERS, ()),
     )
     assert state.phase is Phase.RUNNING
 

@@ -614,8 +614,8 @@ def test_a_continue_is_performed_and_then_answered() -> None:
     """What is told of a stop before the answer was before the continuing; it moves no deadline either."""
     script = running()
     before = script.state
-    assert script.do(4, wire.Continue(number=3)) == (ContinueCommand(), told(wire.Continued(number=3)))
+    assert script.do(4, wire.Continue()) == (ContinueCommand(), told(wire.Continued()))
     assert script.state == before
     script.tick(5)
-    assert script.do(6, wire.Continue(number=4)) == (ContinueCommand(), told(wire.Continued(number=4)))
+    assert script.do(6, wire.Continue()) == (ContinueCommand(), told(wire.Continued()))
     assert script.tick(7) == (Kill(),)

@@ -59,8 +59,6 @@ class State(Value):
     phase: Phase = Phase.RUNNING
     group: int | None = None
     """The command's first process, once it is known, and so its group unless that is ours."""
-    continues: int = 0
-    """How often the guard was told to continue it."""
 
 
 class StopAsked(Value):
@@ -133,9 +131,8 @@ def step(state: State, event: Event, foreground: Foreground) -> Outcome:
             return state.but(phase=Phase.ENDED), (TakeTerminal(),)
         case wire.FirstStopped():
             return _first_stopped(state, event, foreground)
-        case wire.Continued(number=number):
-            is_last = state.phase is Phase.CONTINUING and number == state.continues
-            return state.but(phase=Phase.RUNNING) if is_last else state, ()
+        case wire.Continued():
+            return state.but(phase=Phase.RUNNING) if state.phase is Phase.CONTINUING else state, ()
         case StopAsked():
             return _stop_asked(state, event)
         case ContinueAsked():
@@ -198,5 +195,8 @@ def _continue(state: State, foreground: Foreground) -> Outcome:
     # In the background it is continued without the terminal.
     wants = state.place is Place.FOREGROUND and foreground is Foreground.OURS
     give = (GiveTerminal(group=state.group),) if wants else ()
-    state = state.but(phase=Phase.CONTINUING, continues=state.continues + 1)
-    return state, (*give, TellGuard(message=wire.Continue(number=state.continues)))
+    # The race: after a stop we learn twice that we are continued, by running again and by the signal.  A second order
+    # would undo a stop of the user's that came between the two.
+    if state.phase is Phase.CONTINUING:
+        return state, give
+    return state.but(phase=Phase.CONTINUING), (*give, TellGuard(message=wire.Continue()))

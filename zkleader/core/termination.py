@@ -125,9 +125,9 @@ def _hear(state: State, message: wire.Message, now: Instant) -> Outcome:
                 # The race: before the command is executed its process is still ours, and would ignore the signal.
                 return state.but(forwards=(*state.forwards, message)), ()
             return state, (_forward(message),) if state.phase in (Phase.RUNNING, Phase.STOPPING) else ()
-        case wire.Continue(number=number):
+        case wire.Continue():
             # Whatever the phase: no deadline depends on it, and one that is being stopped needs it to end.
-            return state, (ContinueCommand(), Report(message=wire.Continued(number=number)))
+            return state, (ContinueCommand(), Report(message=wire.Continued()))
         case wire.Dismiss():
             dismissed = state.but(supervisor=Supervisor.DISMISSED_US)
             # Nobody should dismiss the guard of a running command.  If it happens, that is a supervisor that is gone.

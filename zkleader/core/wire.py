@@ -92,9 +92,7 @@ class Forward(Message):
 
 
 class Continue(Message):
-    """Continue a command that may be stopped; the guard answers with the same number once it has."""
-
-    number: int
+    """Continue a command that may be stopped; the guard answers once it has."""
 
 
 class Dismiss(Message):
@@ -149,9 +147,7 @@ class FirstStopped(Message):
 
 
 class Continued(Message):
-    """Answer to the `Continue` of the same number."""
-
-    number: int
+    """Answer to `Continue`."""
 
 
 class FirstEnded(Message):
