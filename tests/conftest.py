@@ -3,6 +3,7 @@
 The servers are started when a test asks for them first, so unit tests run without Java.
 """
 
+import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from zookeeper import Ensemble, Server
 for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
+
+os.environ["ZKLEADER_CONFIG"] = os.devnull  # what lies in /etc is not for tests
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,12 @@ environment, which survives double forks, setsid and a dead parent, where a walk
 """
 
 import contextlib
+import itertools
 import os
+import resource
 import signal
 import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,6 +81,26 @@ def descendants(pid: int) -> list[int]:
     for child in children(pid):
         found += [child, *(below for below in descendants(child) if below not in found)]
     return found
+
+
+@contextlib.contextmanager
+def without_descriptors(pid: int, losing: Collection[int] = ()) -> Iterator[None]:
+    """Let a process open nothing more, as if something had taken every number there is; what is open stays open.
+
+    `losing` are numbers of its that are as good as taken once they are closed.
+    """
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    table = f"/proc/{pid}/fd"
+    # Looked at again: of our own, one was the listing's.
+    kept = {int(name) for name in os.listdir(table) if os.path.lexists(f"{table}/{name}")} - set(losing)
+    # Below a handful the kernel would refuse poll() too, which is another fault.
+    limit = next(number for number in itertools.count(4) if number not in kept)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
 def marked(mark: str) -> list[int]:

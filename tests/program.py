@@ -43,8 +43,9 @@ class Program:
     """One run of `python -m zkleader ARGS`.
 
     `env` is added to a cleaned environment (None as a value takes a name out). `bound` has the kernel kill the
-    supervisor when the test run dies; it costs some 20 ms of start, so the benchmark goes without. `popen` is the Popen
-    object of the supervisor. `stderr` and `stdout` are the lines so far.
+    supervisor when the test run dies; it costs some 20 ms of start, so the benchmark goes without. `mark` is for a run
+    that somebody else starts for `command`, which cannot hand on its environment. `popen` is the Popen object of the
+    supervisor, or of that `command`. `stderr` and `stdout` are the lines so far.
     """
 
     def __init__(
@@ -56,14 +57,16 @@ class Program:
         stdin: int | IO[bytes] = subprocess.DEVNULL,
         new_session: bool = True,
         command: tuple[str, ...] = (sys.executable, "-m", "zkleader"),
+        mark: str = "",
     ) -> None:
-        self.mark = uuid.uuid4().hex
+        self.mark = mark or uuid.uuid4().hex
         self.args = args
         self.stderr: list[str] = []
         self.stdout: list[str] = []
         self._told: set[int] = set()
         environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         environment[MARK] = self.mark
+        environment["ZKLEADER_CONFIG"] = os.devnull  # what lies in /etc is not for tests
         for name, value in (env or {}).items():
             if value is None:
                 environment.pop(name, None)
@@ -226,6 +229,15 @@ class Program:
     def descendants(self) -> list[int]:
         """Return the pids below the supervisor, zombies included."""
         return descendants(self.pid)
+
+    def control_groups(self) -> list[Path]:
+        """Return the control groups that the program has made and not removed."""
+        roots = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
+        while True:
+            try:
+                return [leaf for root in roots for leaf in root.glob(f"**/zkleader-{self.pid}-*")]
+            except FileNotFoundError:
+                continue  # somebody else's has just been removed; how often that is so is bounded by how many there are
 
     def assert_nothing_left(self, deadline: float = 0.0) -> None:
         """Fail when, after `deadline` seconds at most, any process of the program lives, the supervisor included."""

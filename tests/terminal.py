@@ -13,10 +13,11 @@ import termios
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Self
 
-from processes import MARK, Process, kill_marked, look_at, marked
+from processes import MARK, Process, children, kill_marked, look_at, marked
 from program import CHECKOUT, FOREIGN, GUARD
 from waiting import wait_until
 
@@ -30,7 +31,7 @@ import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
-SHELL = ("bash", "--norc", "--noprofile", "--noediting", "-i")
+SHELLS = {"bash": ("bash", "--norc", "--noprofile", "--noediting", "-i"), "dash": ("dash", "-i")}
 PROMPT = "ready> "
 
 
@@ -41,11 +42,11 @@ class Terminal:
         self.mark = uuid.uuid4().hex
         self._master, slave = os.openpty()
         environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-        environment |= {MARK: self.mark, "PS1": PROMPT, "TERM": "dumb", "HISTFILE": ""}
+        environment |= {MARK: self.mark, "PS1": PROMPT, "TERM": "dumb", "HISTFILE": "", "ZKLEADER_CONFIG": os.devnull}
         self.screen = ""
         try:
             self.leader = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _LEADER, *(leader or SHELL)],
+                [sys.executable, "-I", "-S", "-c", _LEADER, *(leader or SHELLS["bash"])],
                 stdin=slave,
                 stdout=slave,
                 stderr=slave,
@@ -166,3 +167,54 @@ def state_of(pid: int) -> str:
 def group_of(pid: int) -> int:
     """Return a process's group."""
     return os.getpgid(pid)
+
+
+def command_of(terminal: Terminal) -> int:
+    """Return the pid of COMMAND's first process, once its guard has one."""
+    guard = terminal.guard()
+    return wait_until(lambda: next(iter(children(guard)), None), deadline=20, what="a command") or 0
+
+
+def wait_state(pid: int, state: str) -> None:
+    wait_until(lambda: state_of(pid) in state, deadline=20, what=f"{pid} in a state of {state}")
+
+
+def wait_job_stopped(terminal: Terminal, supervisor: int, *stopped: int) -> None:
+    """Wait until the shell has its prompt again and everything but the guard is stopped."""
+    for pid in (supervisor, *stopped):
+        wait_state(pid, "T")
+    terminal.wait_foreground(terminal.leader.pid, "the shell")
+
+
+def stop_again_and_again(terminal: Terminal, supervisor: int, command: int) -> None:
+    """Press Ctrl-Z, and then so many times again, each a little later after `fg` has moved the job.
+
+    Never while whoever has the terminal is still stopped: whoever hands it over continues them next, be it the shell or
+    the supervisor, and that SIGCONT discards a SIGTSTP that came between the two, under any shell.
+    """
+    terminal.type(CTRL_Z)
+    wait_job_stopped(terminal, supervisor, command)
+    for step in range(24):
+        began = terminal.run("fg")
+        _spin(terminal, lambda: terminal.foreground() != terminal.leader.pid)
+        moved_at = time.monotonic()
+        _spin(terminal, lambda at=moved_at + 0.0001 * step: time.monotonic() >= at and _runs(terminal.foreground()))
+        terminal.type(CTRL_Z)
+        stopped = terminal.wait_for("Stopped", after=began).end()
+        terminal.wait_for(PROMPT, after=stopped)
+        wait_job_stopped(terminal, supervisor, command)
+
+
+def _spin(terminal: Terminal, fact: Callable[[], bool]) -> None:
+    """Wait for a fact; not asked for now and then, because what may go wrong is over within three milliseconds."""
+    deadline = time.monotonic() + 20
+    while not fact():
+        assert time.monotonic() < deadline, terminal.report()
+
+
+def _runs(group: int) -> bool:
+    return state_of(group) in ("R", "S")
+
+
+def ready(path: Path) -> None:
+    wait_until(path.exists, deadline=20, what="the command runs")

@@ -8,6 +8,12 @@ import _signal  # type: ignore[import-not-found]
 if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
+import gc
+
+# What is imported stays for good: looking through it again and again would find nothing, and COMMAND waits.  It is
+# switched on again by whoever runs for long: ``cli.main``, and for ``run`` ``cli.process``.
+gc.disable()
+
 import os
 import sys
 
@@ -18,8 +24,7 @@ def main() -> None:
     """Run the program and end the process."""
     status = cli.main()
     try:
-        if sys.stdout is not None:  # closed by whoever started us
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError as error:
         os._exit(cli.end_unwritten(error))
     sys.exit(status)

@@ -11,10 +11,17 @@ import os
 import re
 from enum import Enum
 
+from zkleader.core.acts import Hooks
+from zkleader.core.disconnect import OnDisconnect
 from zkleader.core.lease import LONGEST_LEASE, SHORTEST_LEASE, Timing
 from zkleader.core.restart import Restart
 from zkleader.core.value import Value
-from zkleader.zk.hosts import Hosts, check_path
+from zkleader.zk.access import Access
+from zkleader.zk.hosts import check_path
+
+DEFAULT_LEASE = 20.0
+DEFAULT_GRACE = 5.0
+DEFAULT_CONNECT_TIMEOUT = 15.0
 
 ELECTIONS = "/zkleader"
 """Elections that are given by name lie below this."""
@@ -26,7 +33,14 @@ line."""
 LONGEST_IDENTITY = 255
 """Bytes of an id: as long as a host name may be."""
 
-_NOT_PASSED_ON = (b"ZKLEADER_TOKEN", b"ZKLEADER_ELECTION", b"ZKLEADER_ID", b"ZKLEADER_SLOT", b"NOTIFY_SOCKET")
+_NOT_PASSED_ON = (
+    b"ZKLEADER_TOKEN",
+    b"ZKLEADER_ELECTION",
+    b"ZKLEADER_ID",
+    b"ZKLEADER_SLOT",
+    b"ZKLEADER_REASON",
+    b"NOTIFY_SOCKET",
+)
 _TAKEN_OUT = (b"ZKLEADER_RUN_", b"WATCHDOG_")
 """How the other names begin that the command does not get."""
 
@@ -72,22 +86,38 @@ class OnLoss(Enum):
 class Config(Value):
     """One run.  Durations in seconds; ``election`` is the path below the chroot; ``wait`` None: for ever."""
 
-    hosts: Hosts
+    access: Access
     connect_timeout: float
     election: str
     id: str
+    leaders: int
     wait: float | None
     conflict_status: int
     timing: Timing
     stop_signal: int
+    on_disconnect: OnDisconnect
     on_loss: OnLoss
     once_per: float | None
     retry_failed: bool
     restart: Restart
     restart_delay: float
+    on_elected: bytes | None
+    on_lost: bytes | None
+    hook_timeout: float
     argv: tuple[bytes, ...]
     executable: bytes
     environment: dict[bytes, bytes]
+
+    @property
+    def outage_ridden_out(self) -> float:
+        """The longest outage, as far as the lease goes, that does not cost the leadership."""
+        return 0.0 if self.on_disconnect is OnDisconnect.STOP else self.timing.ridden_out
+
+    @property
+    def hooks(self) -> Hooks:
+        """Which hooks there are."""
+        has_elected, has_lost = self.on_elected is not None, self.on_lost is not None
+        return Hooks(on_elected=has_elected, on_lost=has_lost, timeout=self.hook_timeout)
 
     @property
     def command_name(self) -> str:
@@ -100,6 +130,16 @@ def show(seconds: float) -> str:
     return f"{round(seconds, 3):g}s"
 
 
+def check_lease(lease: float) -> None:
+    """Refuse a lease that cannot work, whatever else is said.
+
+    Raises:
+        UsageProblem: it is out of range.
+    """
+    if not SHORTEST_LEASE <= lease <= LONGEST_LEASE:
+        raise UsageProblem(f"{show(lease)} is not within {show(SHORTEST_LEASE)} and {show(LONGEST_LEASE)}", "--lease")
+
+
 def check_timing(timing: Timing) -> None:
     """Refuse a timing that cannot work.
 
@@ -107,12 +147,9 @@ def check_timing(timing: Timing) -> None:
         UsageProblem: the lease is out of range.
         ConfigurationProblem: the parts do not fit into the lease.
     """
-    if not SHORTEST_LEASE <= timing.lease <= LONGEST_LEASE:
-        raise UsageProblem(
-            f"{show(timing.lease)} is not within {show(SHORTEST_LEASE)} and {show(LONGEST_LEASE)}", "--lease"
-        )
+    check_lease(timing.lease)
     needed = timing.grace + timing.margin + timing.kill_allowance + 3 * timing.renewal_interval
-    if needed > timing.lease:
+    if not needed <= timing.lease:  # so that what is no number does not fit either
         raise ConfigurationProblem(
             f"cannot use this timing: --grace {show(timing.grace)} + margin {show(timing.margin)} + kill allowance "
             f"{show(timing.kill_allowance)} + 3 renewal intervals {show(3 * timing.renewal_interval)} = {show(needed)} "
@@ -132,16 +169,46 @@ def check_period(once_per: float | None, timing: Timing, *, retry_failed: bool) 
         raise UsageProblem(f"{show(once_per)} is shorter than --lease {show(timing.lease)}", "--once-per")
 
 
-def check_restart(restart: Restart, once_per: float | None, *, has_delay: bool) -> None:
-    """Refuse to restart what is to be run once, and a delay for what is not restarted.
+def check_leaders(leaders: int, once_per: float | None) -> None:
+    """Refuse several leaders of what is to be run once.
+
+    Raises:
+        UsageProblem: they contradict each other.
+    """
+    if leaders > 1 and once_per is not None:
+        raise UsageProblem(f"{leaders} contradicts --once-per: what runs once has one leader", "--leaders")
+
+
+def check_restart(
+    restart: Restart, once_per: float | None, *, has_delay: bool, rejoins_after_hook: bool = False
+) -> None:
+    """Refuse to restart what is to be run once, and a delay for what neither is restarted nor comes back.
+
+    ``rejoins_after_hook``: after a failed on-elected we campaign again.
 
     Raises:
         UsageProblem: they contradict each other.
     """
     if restart is not Restart.NEVER and once_per is not None:
         raise UsageProblem(f"'{restart.value}' contradicts --once-per", "--restart")
-    if restart is Restart.NEVER and has_delay:
-        raise UsageProblem("it needs --restart", "--restart-delay")
+    if restart is Restart.NEVER and has_delay and not rejoins_after_hook:
+        raise UsageProblem("it needs --restart, or --on-elected with --on-loss rejoin", "--restart-delay")
+
+
+def check_files(result: str | None, metrics: str | None) -> None:
+    """Refuse one file for both: what is written last would be all that is left.
+
+    Raises:
+        UsageProblem: they are one.
+    """
+    if result and metrics and _entry(result) == _entry(metrics):
+        raise UsageProblem(f"'{metrics}' is the file of --result", "--metrics-textfile")
+
+
+def _entry(path: str) -> tuple[str, str]:
+    """Return what a file is written as, however it is named: a name in a directory, and never through a link."""
+    directory, name = os.path.split(path)
+    return os.path.realpath(directory), name
 
 
 def tightness(timing: Timing, servers: int) -> str:
@@ -174,13 +241,24 @@ def election_path(name: str | None, command: str) -> str:
         if base in _WRAPPERS or re.fullmatch(_VERSIONED, base):
             raise UsageProblem(f"'{base}' says nothing about the job: name the election with -e")
         name = base
+    return path_named(name, "--election")
+
+
+def path_named(name: str, option: str) -> str:
+    """Return the path of the election that was named by an option or argument.
+
+    Raises:
+        UsageProblem: there cannot be such an election.
+    """
+    if not name:
+        raise UsageProblem("it is empty", option)
     path = name if name.startswith("/") else f"{ELECTIONS}/{name}"
     try:
         check_path(path, "election")
     except ValueError as error:
-        raise UsageProblem(str(error), "--election") from None
+        raise UsageProblem(str(error), option) from None
     if len(path.encode()) > LONGEST_PATH:
-        raise UsageProblem(f"its path is longer than {LONGEST_PATH} bytes", "--election")
+        raise UsageProblem(f"its path is longer than {LONGEST_PATH} bytes", option)
     return path
 
 

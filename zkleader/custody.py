@@ -57,6 +57,7 @@ class Custody:
         self, config: Config, inherited: Inherited, poll: select.poll, sign_interval: float | None = None
     ) -> None:
         self._timing = config.timing
+        self._on_lost_patience = config.hooks.timeout if config.hooks.on_lost else 0.0
         self._children = inherited.children
         self._poll = poll
         self._beats = Beats(timing=config.timing, sign_interval=sign_interval)
@@ -141,7 +142,7 @@ class Custody:
         Returns whether everything is proven gone.
         """
         self._guard.hang_up()
-        patience = self._timing.grace + self._timing.kill_allowance + _RELEASE_PATIENCE
+        patience = self._timing.grace + self._timing.kill_allowance + self._on_lost_patience + _RELEASE_PATIENCE
         if self.is_used and lease_start is not None:
             # It may be frozen, and there are no beats any more: by SIGKILL's time it has done its work or we do it.
             patience = min(patience, self._timing.kill_after - now.held_since(lease_start))
@@ -179,7 +180,11 @@ def _settings(config: Config, inherited: Inherited) -> GuardSettings:
         executable=config.executable,
         environment=config.environment,
         timing=config.timing,
+        on_elected=config.on_elected,
+        on_lost=config.on_lost,
+        hook_timeout=config.hook_timeout,
         stop_signal=config.stop_signal,
+        on_disconnect=config.on_disconnect,
         supervisor_pid=os.getpid(),
         place=inherited.terminal.place,
         supervisor_group=inherited.terminal.group,
@@ -188,8 +193,8 @@ def _settings(config: Config, inherited: Inherited) -> GuardSettings:
         # The guard runs without site: what we were found through, and where our own package lies.
         search_path=(*(path for path in sys.path if path), os.path.dirname(_PACKAGE)),
         release={
-            "hosts": ",".join(map(str, config.hosts.servers)),
-            "election": config.hosts.chroot + config.election,
+            "access": config.access.to_json(),
+            "election": config.access.hosts.chroot + config.election,
             "reason": "supervisor_gone",
             "status": None,
         },

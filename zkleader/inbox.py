@@ -13,9 +13,8 @@ import socket
 import threading
 from collections import deque
 
-from zkleader.core.events import Event
 from zkleader.core.value import Value
-from zkleader.zk.hosts import Server
+from zkleader.sessions import AddressesKnown, FromSession
 
 _SI_KERNEL = 0x80
 """The ``si_code`` of what the kernel itself sends."""
@@ -26,21 +25,6 @@ class SignalArrived(Value):
 
     signal: int
     by_terminal: bool = False
-
-
-class AddressesKnown(Value):
-    """Host names were resolved for a session (``addresses`` may be empty); ``trouble`` says what could not be."""
-
-    session: int
-    addresses: tuple[Server, ...]
-    trouble: str
-
-
-class FromSession(Value):
-    """An event of the session with this number: one that was replaced meanwhile no longer counts."""
-
-    session: int
-    event: Event
 
 
 Item = SignalArrived | AddressesKnown | FromSession

@@ -29,8 +29,8 @@ class Job:
         return self._state.phase in (job.Phase.HALTED, job.Phase.WANTING)
 
     @property
-    def has_what_the_terminal_sends(self) -> bool:
-        """Whether a signal that the terminal has sent to us was sent to the command as well."""
+    def in_our_group(self) -> bool:
+        """Whether the command runs in our group, where what the terminal and the shell send reaches both."""
         first = self._state.group
         return self._state.place is job.Place.SHARED and first is not None and not self._terminal.has_left(first)
 
@@ -39,7 +39,7 @@ class Job:
         # The race: a Ctrl-Z before exec is told before the start is, and it names the group that we do not know yet.
         group = event.pid if isinstance(event, wire.FirstStopped) else self._state.group
         foreground = self._terminal.foreground(group)
-        self._state, actions = job.step(self._state, event, foreground)
+        self._state, actions = job.step(self._state, event, foreground, in_our_group=self.in_our_group)
         for action in actions:
             self._perform(action)
 
@@ -49,6 +49,8 @@ class Job:
                 self._tell_guard(message)
             case job.GiveTerminal(group=group):
                 self._terminal.give(group)
+            case job.ContinueGroup():
+                self._terminal.continue_group()
             case job.TakeTerminal():
                 self._terminal.take(self._state.group)
             case job.StopOurselves():

@@ -20,6 +20,7 @@ from enum import Enum
 from typing import Any
 
 from zkleader.core.value import Value
+from zkleader.harmless import harmless
 
 _QUEUE_SIZE = 1000
 """Lines that may wait for a standard error that is slow."""
@@ -146,23 +147,26 @@ class Log:
                 count, self._dropped = self._dropped, 0
                 line = _Line(level=line.level, event=line.event, at=line.at, facts=line.facts | {"dropped": count})
             if line.is_plain:
-                self._write(line, line.event)
+                self._write(line, harmless(line.event))
                 continue
             try:
                 renderer = renderer or _renderer(self._form, self._descriptor)
                 text = self._render(renderer, line)
             except Exception as error:  # noqa: BLE001 # a fact that cannot be shown must not cost the lines after it
-                text = f"zkleader: cannot log {line.event}: {type(error).__name__}: {error}"
+                text = harmless(f"zkleader: cannot log {line.event}: {type(error).__name__}: {error}")
             self._write(line, text)
 
     def _render(self, renderer: Renderer, line: _Line) -> str:
-        content: dict[str, Any] = {"timestamp": stamp(line.at), "level": line.level, "event": line.event} | line.facts
+        facts = line.facts
+        if self._form is not Format.JSON:  # which escapes by itself
+            # Not of the whole line: the renderer's colours are to stay, and none that a name brings along.
+            facts = {name: harmless(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+        content: dict[str, Any] = {"timestamp": stamp(line.at), "level": line.level, "event": line.event} | facts
         return str(renderer(None, line.level, content))
 
     def _write(self, line: _Line, text: str) -> None:
-        one_line = text.replace("\n", "\\n")
         prefix = f"<{_JOURNAL_PRIORITIES[line.level]}>" if self._is_journal else ""
-        rest = f"{prefix}{one_line}\n".encode("utf-8", "backslashreplace")
+        rest = f"{prefix}{text}\n".encode("utf-8", "backslashreplace")
         with contextlib.suppress(OSError):  # EPIPE, a full disk: the line is lost, the command is not disturbed
             while rest:
                 try:
@@ -192,5 +196,5 @@ def stamp(at: float) -> str:
 def say_at_once(text: str) -> None:
     """Write one line before there is a log."""
     with contextlib.suppress(OSError, AttributeError, ValueError):  # standard error may be closed, or full
-        sys.stderr.write(f"zkleader: {text}\n")
+        sys.stderr.write(f"zkleader: {harmless(text)}\n")
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The outcome of a run as a file of JSON: what it holds, and the one way in which it is written.
+"""The outcome of a run as a file of JSON: what it holds, and when it is written.
 
 It owns the fields and the file.  It must not know how an outcome comes about.  The file is written whole or not at all,
 and one of an earlier run is gone before anything else is done; but it does not promise that there is one: a supervisor
@@ -7,19 +7,15 @@ that is killed writes none, nor does one whose disk is full.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import secrets
 import signal
-import stat
 import time
 
-from zkleader.config import ConfigurationProblem, UsageProblem
 from zkleader.core import wait_status
 from zkleader.core.actions import End
 from zkleader.core.value import Value
 from zkleader.log import stamp
+from zkleader.whole_file import WholeFile
 
 FORMAT = 1
 
@@ -33,9 +29,6 @@ INTERNAL_ERROR = End.GUARD_FAILED.value
 OUTCOMES = frozenset({USAGE, CONFIGURATION, *(end.value for end in End if end is not End.CANDIDACY_LOST)})
 """All there are; a candidacy that is lost is followed by another, and ends no run."""
 
-_MODE = 0o644
-_TEMPORARY = ".zkleader-result-"
-
 
 class Course(Value):
     """What became of COMMAND in a run so far; of several tenures, or several runs of COMMAND, the last.
@@ -44,6 +37,7 @@ class Course(Value):
     """
 
     token: int | None = None
+    slot: int | None = None
     elected: float | None = None
     command_started: float | None = None
     command_ended: float | None = None
@@ -52,10 +46,10 @@ class Course(Value):
     is_starting: bool = False
     """The guard was told to start it, and what became of that is not known."""
 
-    def told_to_start(self, token: int) -> Course:
-        """Note a start that was asked for under this token."""
+    def told_to_start(self, token: int, slot: int) -> Course:
+        """Note a start that was asked for under this token, in this slot."""
         elected = self.elected if token == self.token else time.time()
-        return self.but(token=token, elected=elected, is_starting=True)
+        return self.but(token=token, slot=slot, elected=elected, is_starting=True)
 
     def started(self) -> Course:
         """Note that COMMAND was executed."""
@@ -96,6 +90,7 @@ def render(result: Result, *, began: float, ended: float) -> bytes:
         "command_signal": None if number is None else _signal_name(number),
         "election": result.election,
         "token": course.token,
+        "slot": course.slot,
         "began": stamp(began),
         "elected": _stamp(course.elected),
         "command_started": _stamp(course.command_started),
@@ -117,8 +112,8 @@ def _signal_name(number: int) -> str:
 class ResultFile:
     """The file of one run, which begins now."""
 
-    def __init__(self, path: str) -> None:
-        """Take away what an earlier run has left, and see whether the result can be written.
+    def __init__(self, path: str, *, takes_away: bool = True) -> None:
+        """Take away what an earlier run has left, if wanted, and see whether the result can be written.
 
         Raises:
             UsageProblem: that is no name.
@@ -126,24 +121,7 @@ class ResultFile:
         """
         self.path = path
         self._began = time.time()
-        if not path:
-            raise UsageProblem("it is empty", "--result")
-        try:
-            # Never through a link, which might be somebody else's, and never in the place of a device.
-            if not stat.S_ISREG(os.lstat(path).st_mode):
-                raise ConfigurationProblem(f"cannot write the result {path}: not a regular file")
-        except FileNotFoundError:
-            pass  # nor is anything to be taken away
-        except OSError as error:
-            raise self._problem(error) from None
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-            descriptor, temporary = self._open()
-            os.close(descriptor)
-            os.unlink(temporary)
-        except OSError as error:
-            raise self._problem(error) from None
+        self._file = WholeFile(path, what="result", option="--result", takes_away=takes_away)
 
     def write(self, result: Result) -> None:
         """Write the result: all of it or nothing.
@@ -151,24 +129,4 @@ class ResultFile:
         Raises:
             OSError: it was not written.
         """
-        descriptor, temporary = self._open()
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(render(result, began=self._began, ended=time.time()))
-                file.flush()
-                # The race: the host dies after the rename.  Without this there may be an empty file then.
-                os.fsync(file.fileno())
-            os.rename(temporary, self.path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-
-    def _open(self) -> tuple[int, str]:
-        # Its own name in the same directory: what is renamed over FILE may be nobody else's, nor on another disk.
-        temporary = os.path.join(os.path.dirname(self.path), _TEMPORARY + secrets.token_hex(8))
-        return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE), temporary
-
-    def _problem(self, error: OSError) -> ConfigurationProblem:
-        reason = (error.strerror or str(error)).lower()
-        return ConfigurationProblem(f"cannot write the result {self.path}: {reason}")
+        self._file.write(render(result, began=self._began, ended=time.time()), survives_a_crash=True)

@@ -42,8 +42,14 @@ class Terminal(Value):
             return False
 
     def give(self, command_group: int) -> None:
-        """Put the command in the foreground."""
+        """Put the command in the foreground, and continue it."""
         self._set_foreground_group(command_group)
+        # The race: a Ctrl-Z between the two meets a stopped command and is dropped by the kernel, as under every shell.
+        _continue(command_group)
+
+    def continue_group(self) -> None:
+        """Continue everything in our group."""
+        _continue(self.group)
 
     def take(self, command_group: int | None) -> None:
         """Take the foreground back from the command, or from what it has put there and is gone; from nobody else."""
@@ -131,6 +137,11 @@ def _foreground_group(descriptor: int | None) -> int | None:
         return os.tcgetpgrp(descriptor)
     except OSError:
         return None
+
+
+def _continue(group: int) -> None:
+    with contextlib.suppress(OSError):  # everything in it has ended
+        os.killpg(group, signal.SIGCONT)
 
 
 def _exists(group: int) -> bool:

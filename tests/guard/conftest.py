@@ -75,9 +75,9 @@ def patch_guard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[st
         program.write_text(
             "import os, sys\n"
             f"sys.path.append({str(Path(__file__).parents[2])!r})\n"
-            "from zkleader.guard import descendants, loop, process_tree, system\n"
+            "from zkleader.guard import descendants, loop, process, process_tree, system\n"
             f"{code}\n"
-            "os._exit(loop.main(sys.argv[1:]))\n"
+            "os._exit(process.main(sys.argv[1:]))\n"
         )
         spawn = os.posix_spawn
 

@@ -10,6 +10,7 @@ import time
 from supervision import make_settings
 
 from zkleader.core import wire
+from zkleader.core.disconnect import OnDisconnect
 from zkleader.core.lease import Timing
 from zkleader.guard import system
 from zkleader.guard.handle import GuardHandle, become_subreaper
@@ -31,6 +32,8 @@ def main() -> None:
         timing=timing,
         release=spec["release"],
         scope=Scope(spec.get("scope", "best")),
+        on_disconnect=OnDisconnect(spec.get("on_disconnect", "continue")),
+        **{name: spec[name].encode() for name in ("on_elected", "on_lost") if name in spec},
     )
     guard = GuardHandle.spawn(settings)
     poll = select.poll()
@@ -52,6 +55,9 @@ def main() -> None:
                     guard.send(wire.Start(lease_start=system.now(), environment={}))
                     say("asked")
                     signal.pause()
+            if isinstance(message, wire.Started) and spec.get("suspends"):
+                time.sleep(0.5)  # in which the command begins to act
+                guard.send(wire.Suspended(suspended_at=system.now()))
             started = started or isinstance(message, wire.Started)
         if guard.closed:
             break

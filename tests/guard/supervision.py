@@ -5,6 +5,7 @@ It knows nothing of ZooKeeper: a renewal is a message that says so. `Supervision
 which writes down what it was given and whether anything of the command was still alive then.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -174,6 +175,9 @@ class StandIn:
         self.process.wait()
         # Its guard ends by itself then, after releasing; if it does not, that is for the test to have found out.
         wait_until(self.guard_has_ended, deadline=10, what="the guard's end")
+        # It is ours since then, and would be a zombie that other tests meet.
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.guard_pid, 0)
 
 
 def nothing_left(mark: str, deadline: float = 3.0) -> None:

@@ -100,6 +100,65 @@ def test_a_leaf_taken_by_a_cleaner_between_making_and_locking_is_made_again(
         cgroup.remove(leaf.path)
 
 
+def test_what_a_guard_leaves_that_dies_later_is_removed_at_the_end(supervise: Supervise, own_group: str) -> None:
+    """No other guard may be started on this host for months."""
+    supervision = supervise(*shell("exit 0"))
+    supervision.wait_for(wire.Ready)
+    stale = f"{own_group}/zkleader-1-22222222"
+    os.mkdir(stale)
+    supervision.start()
+    assert supervision.wait_for(wire.Gone)
+    # Briefly: a supervisor that does not answer the end is killed, and that is the test itself.
+    wait_until(lambda: not os.path.exists(stale), deadline=1, what="the stale leaf's removal")
+
+
+def test_a_leaf_made_anew_is_not_taken_for_the_one_before(own_group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another guard that looks for stale leaves opens the old one, and locks it when it has been removed."""
+    group = f"{own_group}/anew-{os.getpid()}"
+    os.mkdir(group)
+    monkeypatch.setattr(cgroup, "_find_delegated", lambda: group)
+    scope, leaf = process_tree.open_scope(os.getpid(), search_only=False)
+    assert leaf is not None
+    flock, pids = fcntl.flock, []
+
+    def renew_first(descriptor: int, how: int) -> None:
+        if how & fcntl.LOCK_EX and not pids:
+            pids.append(0)  # once
+            assert scope.renew() is not None
+            join = f"echo 0 > {leaf.path}/cgroup.procs && exec sleep 60"
+            pids[0] = os.posix_spawn("/bin/sh", shell(join), os.environ)
+            wait_until(lambda: cgroup.members(leaf.path) == pids, what="a process in the new leaf")
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", renew_first)
+    try:
+        cgroup.remove_stale(group)
+        assert pids
+        assert lives(pids[0])
+        assert os.path.exists(leaf.path)
+    finally:
+        cgroup.kill(leaf.path)
+        os.waitpid(pids[0], 0)
+        scope.close()
+        os.rmdir(group)
+
+
+def test_a_rehearsal_leaves_nothing_and_touches_nothing(own_group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever only asks how things are must not kill what a dead guard has left: that is the next guard's to do."""
+    # In a control group of the test's own: guards of other tests clean up in the common one.
+    group = f"{own_group}/rehearsal-{os.getpid()}"
+    stale = f"{group}/zkleader-1-00000000"
+    os.makedirs(stale)
+    monkeypatch.setattr(cgroup, "_find_own", lambda: group)
+    before = sorted(os.listdir(group))
+    try:
+        assert cgroup.rehearse() == group
+        assert sorted(os.listdir(group)) == before
+    finally:
+        os.rmdir(stale)
+        os.rmdir(group)
+
+
 def test_a_process_moved_out_of_the_leaf_is_ended_all_the_same(supervise: Supervise, own_group: str, mark: str) -> None:
     """An unpopulated leaf is not proof by itself: what is left is still a descendant."""
     script = f"echo 0 > {own_group}/cgroup.procs; setsid sleep 60 & exec sleep 60"

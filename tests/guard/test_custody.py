@@ -14,6 +14,7 @@ from waiting import wait_until
 
 from zkleader import custody
 from zkleader.core import wire
+from zkleader.core.acts import Hooks
 from zkleader.core.job import Place
 from zkleader.core.lease import Timing
 from zkleader.guard import system
@@ -33,7 +34,7 @@ def held(mark: str, poll: select.poll, monkeypatch: pytest.MonkeyPatch) -> Itera
     """Return the custody of a guard; the test process is its supervisor."""
     settings = make_settings(*shell("exec sleep 60"), mark=mark, timing=TIMING)
     monkeypatch.setattr(custody, "_settings", lambda *_: settings)
-    config: Any = SimpleNamespace(timing=TIMING)
+    config: Any = SimpleNamespace(timing=TIMING, hooks=Hooks())
     terminal = Terminal(place=Place.APART, group=os.getpgrp())
     inherited = custody.Inherited(ignored_signals=(), signal_mask=(), children=note_children(), terminal=terminal)
     held = custody.Custody(config, inherited, poll)

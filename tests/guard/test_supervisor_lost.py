@@ -43,7 +43,7 @@ def test_a_killed_supervisors_command_ends_and_then_is_released(stand_in: Make, 
     assert release["search_path"] == []
     assert time.monotonic() - killed_at < 1.5
     wait_until(supervisor.guard_has_ended)
-    assert supervisor.stderr() == "zkleader: supervisor died: command ended (3 processes, 0 killed) and released\n"
+    assert supervisor.stderr() == "zkleader: supervisor died: command ended (3 processes, 0 killed); released\n"
 
 
 def test_a_killed_supervisors_stubborn_command_is_killed_after_grace(stand_in: Make, mark: str) -> None:
@@ -54,7 +54,7 @@ def test_a_killed_supervisors_stubborn_command_is_killed_after_grace(stand_in: M
     supervisor.process.kill()
     assert supervisor.release_was()["alive"] == []
     wait_until(supervisor.guard_has_ended)
-    assert supervisor.stderr() == "zkleader: supervisor died: command ended (4 processes, 4 killed) and released\n"
+    assert supervisor.stderr() == "zkleader: supervisor died: command ended (4 processes, 4 killed); released\n"
 
 
 def test_a_supervisor_killed_while_waiting_has_its_candidate_deleted(stand_in: Make) -> None:
@@ -64,7 +64,7 @@ def test_a_supervisor_killed_while_waiting_has_its_candidate_deleted(stand_in: M
     supervisor.process.kill()
     assert supervisor.release_was()["guid"] == "guid"
     wait_until(supervisor.guard_has_ended)
-    assert supervisor.stderr() == "zkleader: supervisor died: no command was running and released\n"
+    assert supervisor.stderr() == "zkleader: supervisor died: no command was running; released\n"
 
 
 def test_a_command_that_was_never_executed_is_not_said_to_have_ended(stand_in: Make) -> None:
@@ -73,7 +73,7 @@ def test_a_command_that_was_never_executed_is_not_said_to_have_ended(stand_in: M
     supervisor.wait_for("ExecFailed")
     supervisor.process.kill()
     wait_until(supervisor.guard_has_ended)
-    assert supervisor.stderr() == "zkleader: supervisor died: no command was running and released\n"
+    assert supervisor.stderr() == "zkleader: supervisor died: no command was running; released\n"
 
 
 def test_a_start_asked_for_by_a_supervisor_that_died_since_is_not_obeyed(stand_in: Make) -> None:
@@ -86,7 +86,7 @@ def test_a_start_asked_for_by_a_supervisor_that_died_since_is_not_obeyed(stand_i
     supervisor.process.wait()
     os.kill(supervisor.guard_pid, signal.SIGCONT)
     wait_until(supervisor.guard_has_ended)
-    assert supervisor.stderr() == "zkleader: supervisor died: no command was running and released\n"
+    assert supervisor.stderr() == "zkleader: supervisor died: no command was running; released\n"
 
 
 def test_a_release_that_fails_is_told(stand_in: Make) -> None:
@@ -97,7 +97,7 @@ def test_a_release_that_fails_is_told(stand_in: Make) -> None:
     wait_until(supervisor.guard_has_ended)
     said = supervisor.stderr()
     assert said.startswith("zkleader: supervisor died: command ended (1 process, ")
-    assert said.endswith(" killed) and not released, others wait out its lease\n")
+    assert said.endswith(" killed); not released, others wait out its lease\n")
 
 
 def test_a_release_that_hangs_does_not_keep_the_guard(stand_in: Make) -> None:

@@ -10,5 +10,8 @@ LEASE = 4.0
 GRACE = 1.0
 """Seconds."""
 
+SHORT = f"--lease {LEASE}s --grace {GRACE}s"
+"""Both as options, on a command line that is typed."""
+
 Candidate = Callable[..., Program]
 """`candidate(id, *options, hosts=, witness=, command=, env=)`: a run in the test's election."""

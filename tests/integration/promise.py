@@ -1,25 +1,29 @@
 """What every fault test asks in the end: whether two acted at once, and whether anything is left."""
 
+import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from kazoo.client import KazooClient
 from program import Program
 from waiting import wait_until
-from witness import overlaps, read_beats, tokens_rise
-
-
-def lines_of(beats: Path) -> list[str]:
-    """Return the witnesses' lines."""
-    return beats.read_text().splitlines(keepends=True) if beats.exists() else []
+from witness import beats_in, excess, overlaps, spans, tokens_rise
 
 
 def assert_promise(beats: Path, *, tenures: int) -> None:
     """Nobody acted after a successor had begun, tokens rose, and there were so many tenures."""
-    lines = lines_of(beats)
-    assert overlaps(lines) == []
-    assert tokens_rise(lines)
-    assert len({beat.token for beat in read_beats(lines)}) == tenures
+    acted = beats_in(beats)
+    assert overlaps(acted) == []
+    assert tokens_rise(acted)
+    assert len(spans(acted)) == tenures
+
+
+def assert_never_more(beats: Path, leaders: int, *, tenures: int) -> None:
+    """Never more than so many acted at once, each with a token of its own, and there were so many tenures."""
+    acted = beats_in(beats)
+    assert excess(acted, leaders) == []
+    assert len(spans(acted)) == tenures
 
 
 def assert_nothing_left(*programs: Program, client: KazooClient, election: str) -> None:
@@ -27,13 +31,7 @@ def assert_nothing_left(*programs: Program, client: KazooClient, election: str) 
     for program in programs:
         program.assert_nothing_left(deadline=2)
     wait_until(lambda: not candidates(client, election), what="no candidate left")
-    wait_until(lambda: not leaves_of(*programs), what="no control group left")
-
-
-def leaves_of(*programs: Program) -> list[Path]:
-    """Return the control groups of these supervisors."""
-    roots = [Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup")]
-    return [leaf for root in roots for program in programs for leaf in root.glob(f"**/zkleader-{program.pid}-*")]
+    wait_until(lambda: not [leaf for program in programs for leaf in program.control_groups()], what="no control group")
 
 
 def candidates(client: KazooClient, election: str) -> list[str]:
@@ -50,12 +48,12 @@ def token_of(program: Program, deadline: float = 10.0) -> int:
 
 def last_beat_age(beats: Path) -> float:
     """Return the seconds since anybody acted."""
-    return time.monotonic() - read_beats(lines_of(beats))[-1].at_ns / 1e9
+    return time.monotonic() - beats_in(beats)[-1].at_ns / 1e9
 
 
 def is_acting(beats: Path, token: int) -> bool:
     """Say whether the tenure with this token has acted."""
-    return any(beat.token == str(token) for beat in read_beats(lines_of(beats)))
+    return any(beat.token == token for beat in beats_in(beats))
 
 
 def wait_acting(program: Program, beats: Path, deadline: float = 15.0) -> int:
@@ -63,3 +61,18 @@ def wait_acting(program: Program, beats: Path, deadline: float = 15.0) -> int:
     token = token_of(program, deadline)
     wait_until(lambda: is_acting(beats, token), deadline=5, what=f"tenure {token} acts")
     return token
+
+
+def assert_killed_is_released_for(start: Callable[..., Program], beats: Path) -> None:
+    """A leader from `start(name, *options)` is killed, and the next one need not wait for its lease, 20 s."""
+    timing = ("--lease", "20s", "--grace", "200ms")
+    first = start("a", *timing)
+    wait_acting(first, beats)
+    second = start("b", *timing)
+    second.wait_for("event=waiting ")
+    first.signal(signal.SIGKILL)
+    wait_acting(second, beats, deadline=6)
+    first.wait_for("supervisor died: .*; released")
+    second.signal(signal.SIGTERM)
+    second.wait()
+    assert_promise(beats, tenures=2)

@@ -2,11 +2,13 @@
 
 import gc
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
+from kazoo.handlers.threading import SequentialThreadingHandler
 from proxy import Proxy
 from waiting import wait_until
 from zookeeper import Server
@@ -14,8 +16,10 @@ from zookeeper import Server
 from zkleader.core.actions import Sync
 from zkleader.core.events import Connected, Event, SessionLost
 from zkleader.core.lease import Timing
+from zkleader.zk.access import Access
 from zkleader.zk.hosts import parse_hosts
 from zkleader.zk.session import Session
+from zkleader.zk.sockets import Sockets
 
 TIMING = Timing(lease=10.0, grace=1.0, stop_timeout=1.0)
 
@@ -36,9 +40,9 @@ def descriptors() -> int:
 def connect(hosts: str, told: list[Event] | None = None) -> Session:
     """Return a session that is connected."""
     events: list[Event] = [] if told is None else told
-    servers = parse_hosts(hosts).servers
-    session = Session(servers, TIMING, events.append)
-    session.start(servers)
+    access = Access(hosts=parse_hosts(hosts))
+    session = Session(access, TIMING, events.append)
+    session.start(access.hosts.servers)
     wait_until(lambda: any(isinstance(event, Connected) for event in events), what="connected")
     return session
 
@@ -58,7 +62,7 @@ def test_a_closed_session_leaves_no_descriptor_and_no_thread(zookeeper: Server) 
 def test_one_that_was_never_started_can_be_closed(zookeeper: Server) -> None:
     """Names that never resolve end like that."""
     before = descriptors()
-    assert Session(parse_hosts(zookeeper.hosts).servers, TIMING, lambda _event: None).close()
+    assert Session(Access(hosts=parse_hosts(zookeeper.hosts)), TIMING, lambda _event: None).close()
     assert descriptors() == before
 
 
@@ -81,11 +85,11 @@ def test_closing_is_bounded_behind_a_fault_and_leaves_nothing_in_the_end(proxy: 
 def test_before_there_was_a_session_nothing_is_left_to_expire(proxy: Proxy, fault: str) -> None:
     """An ensemble that was never reached is told once, without a warning about a session that there never was."""
     getattr(proxy, fault)()
-    servers = parse_hosts(proxy.hosts).servers
-    session = Session(servers, TIMING, lambda _event: None)
-    session.start(servers)
+    access = Access(hosts=parse_hosts(proxy.hosts))
+    session = Session(access, TIMING, lambda _event: None)
+    session.start(access.hosts.servers)
     wait_until(lambda: session.trouble, what="an attempt that failed")
-    wait_until(lambda: session._connection._handler._cap >= 2, what="attempts that take longer than closing may")
+    wait_until(lambda: session._connection._sockets._cap >= 2, what="attempts that take longer than closing may")
     began = time.monotonic()
     assert session.close()
     assert time.monotonic() - began < 1.5
@@ -94,10 +98,31 @@ def test_before_there_was_a_session_nothing_is_left_to_expire(proxy: Proxy, faul
 def test_a_silent_handshake_is_cut_short(proxy: Proxy) -> None:
     """Nobody waits for the answer any more."""
     proxy.cut()
-    servers = parse_hosts(proxy.hosts).servers
-    session = Session(servers, TIMING, lambda _event: None)
-    session.start(servers)
+    access = Access(hosts=parse_hosts(proxy.hosts))
+    session = Session(access, TIMING, lambda _event: None)
+    session.start(access.hosts.servers)
     wait_until(lambda: proxy.connections, what="a connection")
+    began = time.monotonic()
+    assert session.close()
+    assert time.monotonic() - began < 0.3
+
+
+def test_a_connection_that_is_made_while_closing_is_cut(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes about after what there was has been shut down, and nobody answers on it either."""
+    proxy.cut()
+    is_made, make = threading.Event(), SequentialThreadingHandler.create_connection
+
+    def make_slowly(handler: Sockets, *args: object, **kwargs: object) -> socket.socket:
+        made: socket.socket = make(handler, *args, **kwargs)
+        is_made.set()
+        wait_until(lambda: handler.is_sealed, what="sealed")
+        return made
+
+    monkeypatch.setattr(SequentialThreadingHandler, "create_connection", make_slowly)
+    access = Access(hosts=parse_hosts(proxy.hosts))
+    session = Session(access, TIMING, lambda _event: None)
+    session.start(access.hosts.servers)
+    assert is_made.wait(5)
     began = time.monotonic()
     assert session.close()
     assert time.monotonic() - began < 0.3

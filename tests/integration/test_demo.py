@@ -10,7 +10,7 @@ import pytest
 from program import Program
 from waiting import wait_until
 
-from zkleader.demo.stage import FAULTS
+from zkleader.demo.faults import FAULTS
 from zkleader.exit_status import ExitStatus
 
 START_DEADLINE = 40.0  # of a server, on a loaded machine

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from candidate import LEASE, Candidate
 from kazoo.client import KazooClient
-from promise import assert_nothing_left, assert_promise, candidates, last_beat_age, lines_of, wait_acting
+from promise import assert_nothing_left, assert_promise, candidates, last_beat_age, wait_acting
 from proxy import Proxy
 from waiting import wait_until
-from witness import gaps, histories, read_beats
+from witness import beats_in, gaps, spans
 from zookeeper import Ensemble, Server
 
 STUBBORN = ("--ignore-term", "--daemonise", "--forks", "2")
@@ -33,7 +33,7 @@ def test_a_clean_hand_over_takes_no_lease(
     second.signal(signal.SIGTERM)
     assert second.wait() == -signal.SIGTERM
     assert_promise(beats, tenures=2)
-    assert gaps(beats.read_text().splitlines(keepends=True))[0] < 1000
+    assert gaps(beats_in(beats))[0] < 1000
     assert_nothing_left(first, second, client=kazoo_client, election=election)
 
 
@@ -225,14 +225,14 @@ def test_a_server_that_fails_under_a_leader_disturbs_nobody(
     # The victim alone at first, so that it is the one talked to; the others are added behind it.
     first = candidate("a", "--lease", "20s", "--grace", "1s", hosts=ensemble.hosts)
     token = wait_acting(first, beats)
-    getattr(ensemble, fault)(victim)
+    getattr(victim, fault)()
     wait_until(lambda: is_renewed_by_another(first.stderr, token), deadline=20, what="three more renewals")
     assert first.returncode is None
     first.signal(signal.SIGTERM)
     assert first.wait(20) == -signal.SIGTERM
     assert_promise(beats, tenures=1)
     if fault == "pause":
-        ensemble.resume(victim)
+        victim.resume()
     ensemble.start_all()
     client = connect(ensemble.hosts)
     assert_nothing_left(first, client=client, election=election)
@@ -261,7 +261,8 @@ def test_nonblocking_runs_get_in_after_a_host_died(
     candidate: Candidate, beats: Path, kazoo_client: KazooClient, election: str
 ) -> None:
     """With -n alone (cron on every host) the lease of a dead host is waited out, or nobody would ever run again."""
-    first = candidate("a")
+    # So long a busy host may take to start the next one.
+    first = candidate("a", "--lease", "8s", "--grace", "1s")
     wait_acting(first, beats)
     first.die_as_host()
     blocked = candidate("b", "-n")
@@ -284,7 +285,7 @@ def test_rejoining_after_a_loss_makes_a_new_tenure(
     first.wait_for("event=campaigning_again", deadline=5)
     seen = len(first.stderr)
     first.wait_for("event=command_started", deadline=10, after=seen)
-    wait_until(lambda: len(histories(read_beats(lines_of(beats)))) == 2, what="the second tenure acts")
+    wait_until(lambda: len(spans(beats_in(beats))) == 2, what="the second tenure acts")
     first.signal(signal.SIGTERM)
     assert first.wait() == -signal.SIGTERM
     assert_promise(beats, tenures=2)

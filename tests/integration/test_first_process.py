@@ -1,22 +1,20 @@
 """zkleader as PID 1 of a PID namespace, as in a container: its statuses, its signals, and no zombies."""
 
 import os
-import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from candidate import Candidate
+from container import CONTAINER, first_process, why_not
 from kazoo.client import KazooClient
 from processes import children, look_at
 from program import Program
 from promise import assert_promise, candidates, wait_acting
 from waiting import wait_until
 
-UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 Contained = Callable[..., Program]
 
 # Leaves behind what nobody waits for and what ends by itself, and goes on.
@@ -26,22 +24,13 @@ ORPHANS = "for _ in 1 2 3; do (sh -c 'sleep 0.2' & ); done; touch $0; exec sleep
 @pytest.fixture
 def contained(candidate: Candidate) -> Contained:
     """Give `contained(...)`: a candidate that is PID 1; the program's own process is `unshare`, which ends as it."""
-    if not shutil.which("unshare"):
-        pytest.skip("there is no unshare")
-    probe = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True, check=False)
-    if probe.returncode != 0:
-        pytest.skip(f"we may not have a PID namespace: {probe.stderr.strip()}")
+    if reason := why_not():
+        pytest.skip(reason)
 
     def start(name: str, *options: str, **rest: object) -> Program:
-        return candidate(name, *options, program=(*UNSHARE, sys.executable, "-m", "zkleader"), **rest)
+        return candidate(name, *options, program=(*CONTAINER, sys.executable, "-m", "zkleader"), **rest)
 
     return start
-
-
-def first_process(program: Program) -> int:
-    """Return the pid, as we see it, of the namespace's first process."""
-    [pid] = wait_until(lambda: children(program.pid), what="the first process")
-    return pid
 
 
 def test_the_commands_status_is_ours(contained: Contained) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from candidate import Candidate
@@ -25,9 +26,15 @@ PERIOD = 6.0
 FAST = ("--lease", "2s", "--grace", "100ms", "--once-per", f"{PERIOD}s")
 
 
-def last_run(client: KazooClient, election: str) -> dict[str, object]:
+def record(client: KazooClient, election: str) -> dict[str, Any]:
+    """Return the lease record."""
+    content: dict[str, Any] = json.loads(client.get(f"{election}/lease-0")[0])
+    return content
+
+
+def last_run(client: KazooClient, election: str) -> dict[str, Any]:
     """Return what the record says of the last run."""
-    run: dict[str, object] = json.loads(client.get(f"{election}/lease-0")[0])["last_run"]
+    run: dict[str, Any] = record(client, election)["last_run"]
     return run
 
 
@@ -36,9 +43,10 @@ def runs(log: Path) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
 
 
-def job(log: Path, name: str, seconds: float = 0.0, status: int = 0) -> tuple[str, ...]:
-    """Return a command that writes when it begins and when it ends."""
-    return ("sh", "-c", f"echo begin {name} >>{log}; sleep {seconds}; echo end {name} >>{log}; exit {status}")
+def job(log: Path, name: str, seconds: float = 0.0, *, until: Path | None = None) -> tuple[str, ...]:
+    """Return a command that writes when it begins and when it ends: after a time, or as soon as a file is there."""
+    waits = f"sleep {seconds}" if until is None else f"while [ ! -e {until} ]; do sleep 0.02; done"
+    return ("sh", "-c", f"echo begin {name} >>{log}; {waits}; echo end {name} >>{log}")
 
 
 def test_five_hosts_run_a_job_of_milliseconds_once_in_each_period(
@@ -63,32 +71,74 @@ def test_five_hosts_run_a_job_of_milliseconds_once_in_each_period(
     assert len([line for line in runs(log) if line.startswith("end")]) == periods
 
 
-@pytest.mark.parametrize("stage", ["waiting", "running", "frozen", "both"])
-def test_a_host_that_dies_in_its_run_is_replaced_within_the_period(
-    candidate: Candidate, election: str, tmp_path: Path, kazoo_client: KazooClient, stage: str
+@pytest.mark.parametrize(
+    ("stage", "expected"),
+    [
+        ("before its claim", "begin a, begin c, end c"),
+        ("after its claim", "begin z, begin b, end b"),
+        ("running, its supervisor", "begin a, begin b, end b"),
+        ("running, frozen", "begin a, begin b, end b"),
+        ("running", "begin a, begin b, end b"),
+        ("before its release", "begin a, end a, begin b, end b"),
+        ("after its release", "begin a, end a"),
+    ],
+)
+def test_a_host_that_dies_is_replaced_by_one_other_unless_its_run_is_recorded(
+    candidate: Candidate,
+    election: str,
+    tmp_path: Path,
+    kazoo_client: KazooClient,
+    proxy: Proxy,
+    stage: str,
+    expected: str,
 ) -> None:
-    """Killed while waiting, while running (the supervisor alone, or everything), or frozen: the next one does it."""
-    log = tmp_path / "log"
-    first = candidate("a", *FAST, command=job(log, "a", 600))
-    first.wait_for("event=command_started")
-    second = candidate("b", *FAST, command=job(log, "b"))
-    second.wait_for("event=waiting ")
-    third = candidate("c", *FAST, command=job(log, "c"))
-    third.wait_for("event=waiting ")
-    if stage == "waiting":
-        second.die_as_host()
-        first.signal(signal.SIGKILL)
+    """At every stage of a run.  Only one that ended just before its host died is done twice: nobody knows of it."""
+    log, stop = tmp_path / "log", tmp_path / "stop"
+    started: list[Program] = []
+
+    def start(name: str, command: tuple[str, ...], *options: str, hosts: str = "") -> Program:
+        started.append(candidate(name, *FAST, *options, hosts=hosts, command=command))
+        started[-1].wait_for("event=command_started" if len(started) == 1 else "event=waiting ")
+        return started[-1]
+
+    options: tuple[str, ...] = ()
+    if stage == "after its claim":
+        start("z", job(log, "z", 600))
+        options = ("--lease", "3s")
+    a = start("a", job(log, "a", until=stop), *options, hosts=proxy.hosts)
+    survivors = [b, c] = [start("b", job(log, "b")), start("c", job(log, "c"))]
+    if stage == "before its claim":
+        b.die_as_host()
+        survivors = [c]
+        a.signal(signal.SIGKILL)
+    elif stage == "after its claim":
+        # So it is a quarter of a second before it can know of it, and half a one before it can have renewed.
+        proxy.delay(0.25)
+        started[0].signal(signal.SIGTERM)
+        wait_until(lambda: record(kazoo_client, election)["id"] == "a", what="its claim is applied")
+        proxy.cut()
+        a.die_as_host()
+        assert record(kazoo_client, election)["token"] is None
+    elif stage == "running, its supervisor":
+        a.signal(signal.SIGKILL)
+    elif stage == "running, frozen":
+        a.pause()
     elif stage == "running":
-        first.signal(signal.SIGKILL)
-    elif stage == "frozen":
-        first.pause()
+        a.die_as_host()
+    elif stage == "before its release":
+        a.pause()
+        stop.touch()
+        wait_until(lambda: not a.command_pids(), what="its command is gone")
+        a.die_as_host()
+        assert last_run(kazoo_client, election)["status"] is None
     else:
-        first.die_as_host()
-    done = [third] if stage == "waiting" else [second, third]
-    assert [program.wait(20) for program in done] == [0] * len(done)
-    assert [line for line in runs(log) if line.startswith("end")] in (["end b"], ["end c"])
-    first.resume()
-    assert last_run(kazoo_client, election)["status"] == 0
+        stop.touch()
+        wait_until(lambda: last_run(kazoo_client, election)["status"] == 0, what="its release is applied")
+        a.die_as_host()
+    assert [program.wait(20) for program in survivors] == [0] * len(survivors)
+    assert runs(log) == expected.split(", ")
+    done = last_run(kazoo_client, election)
+    assert (f"end {done['id']}", done["status"]) == (runs(log)[-1], 0)
 
 
 def test_what_was_done_stands_in_the_record(candidate: Candidate, election: str, kazoo_client: KazooClient) -> None:

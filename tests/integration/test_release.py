@@ -21,6 +21,8 @@ from zkleader.core.lease import Timing
 from zkleader.core.records import Identity, Stat, Unreadable
 from zkleader.guard import release
 from zkleader.guard.settings import GuardSettings
+from zkleader.zk.access import Access
+from zkleader.zk.hosts import parse_hosts
 
 PACKAGE = Path(zkleader.__file__).parent
 SITE = Path(pytest.__file__).parent.parent
@@ -75,7 +77,7 @@ def run(tmp_path: Path, election: str, zookeeper: Server) -> Run:
             supervisor_pid=os.getpid(),
             search_path=(str(SITE), str(PACKAGE.parent)),
             release={
-                "hosts": hosts or zookeeper.hosts,
+                "access": Access(hosts=parse_hosts(hosts or zookeeper.hosts)).to_json(),
                 "election": election,
                 "reason": "supervisor_gone",
                 "status": None,
@@ -99,14 +101,16 @@ def run(tmp_path: Path, election: str, zookeeper: Server) -> Run:
 def held(kazoo_client: KazooClient, election: str) -> str:
     """Have a lease record that our guid holds, and a candidate that bears it; return the record's path."""
     path = f"{election}/lease-0"
-    kazoo_client.create(path, our_claim(), makepath=True)
+    kazoo_client.create(path, makepath=True)
+    kazoo_client.set(path, our_claim(kazoo_client.exists(path).czxid))
     kazoo_client.create(f"{election}/{GUID}-n_", b"{}", sequence=True)
     return path
 
 
-def our_claim() -> bytes:
+def our_claim(czxid: int) -> bytes:
+    """Return what we would write over the record that this zxid has created."""
     identity = Identity(id="a", host="h", pid=1, command="c", version="0")
-    stat = Stat(czxid=1, mzxid=1, version=0, mtime=0, ctime=0)
+    stat = Stat(czxid=czxid, mzxid=1, version=0, mtime=0, ctime=0)
     old = Unreadable(reason="none yet")
     return records.encode(records.claimed(old, stat, guid=GUID, beat=1, lease=20.0, identity=identity))
 
@@ -147,9 +151,19 @@ def test_a_claim_that_was_under_way_is_released_too(
     The claim's check of the candidate is passed, because the candidate is deleted after it.
     """
     kazoo_client.set(held, records.new_record(released=True))
-    claim = f"client.set({held!r}, {our_claim()!r})"
+    claim = f"client.set({held!r}, {our_claim(kazoo_client.exists(held).czxid)!r})"
     assert run(code=BEFORE_THE_FIRST_COMMIT.format(code=claim))[0] == 0
     assert is_released(kazoo_client, held)
+    assert candidates(kazoo_client, election) == []
+
+
+def test_a_claim_that_hit_a_record_made_anew_is_not_released(
+    run: Run, held: str, kazoo_client: KazooClient, election: str
+) -> None:
+    """Its supervisor died before it had learned of that: the record says that somebody unknown may lead."""
+    kazoo_client.set(held, our_claim(kazoo_client.exists(held).czxid - 1))
+    assert run()[0] == 0
+    assert not is_released(kazoo_client, held)
     assert candidates(kazoo_client, election) == []
 
 

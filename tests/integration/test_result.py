@@ -165,7 +165,7 @@ def test_not_permitted_and_a_newer_format(
     where = ("-z", zookeeper.hosts, "--result", str(file))
     assert programs("run", *where, "-e", election, "true").wait() == 77
     assert told(file)[0] == "not_permitted"
-    kazoo_client.create(f"{election}-newer/lease-0", b'{"format": 2}', makepath=True)
+    kazoo_client.create(f"{election}-newer/lease-0", b'{"format": 3}', makepath=True)
     assert programs("run", *where, "-e", f"{election}-newer", "true").wait() == 78
     assert told(file)[0] == "newer_format"
 

@@ -133,11 +133,11 @@ def test_a_record_of_a_newer_format_is_78(
     programs: Programs, zookeeper: Server, election: str, kazoo_client: KazooClient
 ) -> None:
     """A later version rules here: it is never claimed and never touched."""
-    kazoo_client.create(f"{election}/lease-0", b'{"format": 2, "new": true}', makepath=True)
+    kazoo_client.create(f"{election}/lease-0", b'{"format": 3, "new": true}', makepath=True)
     program = programs("run", "-z", zookeeper.hosts, "-e", election, "true")
     assert program.wait() == 78
-    assert "format 2" in one_line(program)
-    assert kazoo_client.get(f"{election}/lease-0")[0] == b'{"format": 2, "new": true}'
+    assert "format 3" in one_line(program)
+    assert kazoo_client.get(f"{election}/lease-0")[0] == b'{"format": 3, "new": true}'
 
 
 def test_a_timing_that_cannot_work_is_78_before_anything_is_created(
@@ -164,6 +164,7 @@ def test_a_timing_that_cannot_work_is_78_before_anything_is_created(
         ("-s", "STOP", "true"),
         ("-E", "256", "true"),
         ("--on-loss", "panic", "true"),
+        ("--on-disconnect", "panic", "true"),
         ("-n", "-w", "5", "true"),
         ("-v", "-q", "true"),
         ("-z", "http://x:1", "true"),
@@ -222,7 +223,26 @@ def test_help_that_cannot_be_written_is_told_in_one_line(arguments: tuple[str, .
     closed = subprocess.run(
         ["sh", "-c", 'exec "$@" >&-', "sh", *command], stderr=subprocess.PIPE, text=True, check=False, timeout=30
     )
-    assert closed.stderr == ""
+    assert (closed.returncode, closed.stderr) == (1, "zkleader: cannot write to standard output: bad file descriptor\n")
+
+
+@pytest.mark.parametrize("words", [("status", "--json", "q"), ("status", "--watch", "q"), ("check", "q")])
+def test_a_closed_standard_output_is_no_written_one(zookeeper: Server, words: tuple[str, ...]) -> None:
+    """Whoever reads the status must not take for told what nobody was told."""
+    command = [sys.executable, "-m", "zkleader", words[0], "-z", zookeeper.hosts, *words[1:]]
+    ended = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command], stderr=subprocess.PIPE, text=True, check=False, timeout=30
+    )
+    assert (ended.returncode, ended.stderr) == (1, "zkleader: cannot write to standard output: bad file descriptor\n")
+
+
+def test_who_writes_nothing_needs_no_standard_output(zookeeper: Server) -> None:
+    """A daemon's health check may have closed it."""
+    ended = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "zkleader", "is-leader", "-z", zookeeper.hosts, "q"],
+        stderr=subprocess.PIPE, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (4, "zkleader: cannot find /zkleader/q: no such election\n")
 
 
 def test_the_command_finds_closed_what_we_found_closed(

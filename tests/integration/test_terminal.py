@@ -7,97 +7,42 @@ Who may be frozen, killed or late at each step, and what must hold then:
 - we are stopped, for longer than the lease or by SIGSTOP: the guard ends the stopped COMMAND in time and releases;
 - we are killed while COMMAND is in the foreground: the guard ends it, the shell takes the terminal;
 - we are continued late: 79, and what the guard said meanwhile stops nobody again;
+- we are continued and Ctrl-Z is pressed once more, before the guard has heard of the first or told of the second: all
+  are stopped again;
 - the terminal goes away, at any of these.
+
+A loop that is stopped is bash's, not dash's: a child of that one which is stopped between vfork() and exec leaves dash
+unstoppable, with or without us.
 """
 
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from candidate import Candidate
+from candidate import SHORT, Candidate
 from kazoo.client import KazooClient
 from processes import children, lives, look_at
 from promise import assert_promise, candidates, wait_acting
-from terminal import CTRL_C, CTRL_Z, PROMPT, Terminal, group_of, state_of
+from terminal import (
+    CTRL_C,
+    CTRL_Z,
+    PROMPT,
+    SHELLS,
+    Terminal,
+    command_of,
+    group_of,
+    ready,
+    state_of,
+    stop_again_and_again,
+    wait_job_stopped,
+    wait_state,
+)
 from waiting import wait_until
 from zookeeper import Server
-
-SHELLS = {"bash": ("bash", "--norc", "--noprofile", "--noediting", "-i"), "dash": ("dash", "-i")}
-SHORT = "--lease 4s --grace 1s"
-NEIGHBOUR = "(trap 'echo neighbour=signalled' TERM INT QUIT HUP; cat >/dev/null; echo neighbour=ended)"
-
-
-@pytest.fixture
-def open_terminal() -> Iterator[Callable[..., Terminal]]:
-    """Give `open_terminal(*leader)`: a terminal whose shell is at its prompt, or whose leader is another program."""
-    opened: list[Terminal] = []
-
-    def start(*leader: str) -> Terminal:
-        terminal = Terminal(*leader)
-        opened.append(terminal)
-        if not leader or leader in SHELLS.values():
-            terminal.wait_for(PROMPT)
-        return terminal
-
-    yield start
-    for terminal in opened:
-        print(terminal.report())
-        terminal.close()
-
-
-@pytest.fixture
-def terminal(open_terminal: Callable[..., Terminal]) -> Terminal:
-    """Return a terminal whose bash is at its prompt."""
-    return open_terminal()
-
-
-@pytest.fixture
-def run(zookeeper: Server, election: str) -> str:
-    """Return the words of a run up to its options."""
-    return f"{sys.executable} -m zkleader run -z {zookeeper.hosts} -e {election}"
-
-
-@pytest.fixture
-def assert_nothing_left(kazoo_client: KazooClient, election: str) -> Callable[[Terminal], None]:
-    """Give `assert_nothing_left(terminal)`: no process but the shell, no candidate; the shell has the terminal."""
-
-    def check(terminal: Terminal) -> None:
-        terminal.wait_nothing_left()
-        wait_until(lambda: not candidates(kazoo_client, election), what="no candidate left")
-        if terminal.leader.poll() is None:
-            terminal.wait_foreground(terminal.leader.pid, "the shell")
-
-    return check
-
-
-def command_of(terminal: Terminal) -> int:
-    """Return the pid of COMMAND's first process, once its guard has one."""
-    guard = terminal.guard()
-    return wait_until(lambda: next(iter(children(guard)), None), deadline=20, what="a command") or 0
-
-
-def wait_state(pid: int, state: str) -> None:
-    wait_until(lambda: state_of(pid) in state, deadline=20, what=f"{pid} in a state of {state}")
-
-
-def wait_job_stopped(terminal: Terminal, supervisor: int, *stopped: int) -> None:
-    """Wait until the shell has its prompt again and everything but the guard is stopped."""
-    for pid in (supervisor, *stopped):
-        wait_state(pid, "T")
-    terminal.wait_foreground(terminal.leader.pid, "the shell")
-
-
-def assert_neighbour_was_left_alone(terminal: Terminal) -> None:
-    terminal.wait_for("\nneighbour=ended")
-    assert "\nneighbour=signalled" not in terminal.screen
-
-
-def ready(path: Path) -> None:
-    wait_until(path.exists, deadline=20, what="the command runs")
 
 
 def test_a_shell_as_command_is_the_foreground_job(
@@ -122,7 +67,8 @@ def test_a_shell_as_command_is_the_foreground_job(
     terminal.wait_foreground(command, "the command")
     at = terminal.type(CTRL_C)
     terminal.wait_for(PROMPT, after=at)  # the terminal forgets what was typed before
-    at = terminal.run("kill -9 %1; wait; echo inner=$((50 + 2))")
+    # "wait" returns at once while the killed job still counts as stopped, and "exit" then only warns.
+    at = terminal.run('kill -9 %1; while [ "$(jobs -s)" ]; do :; done; echo inner=$((50 + 2))')
     terminal.wait_for("inner=52", after=at)
     terminal.run("exit 5")
     terminal.wait_for("exit=5", after=at)
@@ -201,12 +147,49 @@ def test_ctrl_z_stops_both_and_fg_continues_both(
     terminal.wait_for("exit=0", after=at)
 
 
+def test_ctrl_z_right_after_fg_stops_both_again(
+    terminal: Terminal, run: str, assert_nothing_left: Callable[[Terminal], None]
+) -> None:
+    """Before the guard has heard that the command runs again."""
+    terminal.run(f"{run} -- cat")
+    supervisor, command = terminal.supervisor(), command_of(terminal)
+    terminal.wait_for("command_started")
+    stop_again_and_again(terminal, supervisor, command)
+    terminal.run("fg")
+    terminal.wait_foreground(command, "the command")
+    terminal.type("\x04")
+    assert_nothing_left(terminal)
+
+
+def test_a_command_that_is_started_again_is_a_job_as_well(
+    terminal: Terminal, run: str, tmp_path: Path, assert_nothing_left: Callable[[Terminal], None]
+) -> None:
+    """Whatever the first run was: Ctrl-Z stops the second one and us."""
+    ran = tmp_path / "ran"
+    script = f"if [ -e {ran} ]; then exec cat; else touch {ran}; exit 3; fi"
+    terminal.run(f"{run} --restart on-failure --restart-delay 50ms -- sh -c '{script}'")
+    supervisor = terminal.supervisor()
+    at = terminal.wait_for("command_restarting").end()
+    terminal.wait_for("command_started", after=at)
+    command = command_of(terminal)
+    terminal.wait_foreground(command, "the command")
+    terminal.type(CTRL_Z)
+    wait_job_stopped(terminal, supervisor, command)
+    terminal.run("fg")
+    terminal.wait_foreground(command, "the command")
+    wait_state(supervisor, "SR")
+    at = terminal.run("a line")
+    terminal.wait_for("a line\na line\n", after=at)
+    terminal.type("\x04")
+    assert_nothing_left(terminal)
+
+
 def test_bg_continues_both_in_the_background(
     terminal: Terminal, run: str, tmp_path: Path, assert_nothing_left: Callable[[Terminal], None]
 ) -> None:
     """The shell keeps the terminal."""
     beating = tmp_path / "beating"
-    terminal.run(f"{run} -- sh -c 'while :; do touch {beating}; sleep 0.05; done'")
+    terminal.run(f"{run} -- bash -c 'while :; do touch {beating}; sleep 0.05; done'")
     supervisor, command = terminal.supervisor(), command_of(terminal)
     ready(beating)
     terminal.wait_for("command_started")
@@ -267,112 +250,6 @@ def test_ctrl_z_while_waiting_stops_us_and_fg_goes_on_waiting(
     first.signal(signal.SIGTERM)
     first.wait()
     terminal.wait_for("b-acts\n(.*\n)*exit=0", after=at, deadline=40)
-    assert_nothing_left(terminal)
-
-
-def test_in_a_pipeline_the_command_shares_the_group_and_its_neighbour_is_never_signalled(
-    terminal: Terminal, run: str, tmp_path: Path, assert_nothing_left: Callable[[Terminal], None]
-) -> None:
-    """Neither by the stop signal nor by SIGKILL, whose first aim ignores the one and forks."""
-    up = tmp_path / "up"
-    script = f"trap : TERM QUIT; (trap : TERM QUIT; touch {up}; while :; do sleep 0.1; done) & wait; wait; wait; wait"
-    terminal.run(f'{run} --stop-timeout 1s -- sh -c "{script}" | {NEIGHBOUR}')
-    ready(up)
-    supervisor, command = terminal.supervisor(), command_of(terminal)
-    terminal.wait_for("command_started")
-    assert group_of(command) == group_of(supervisor) == terminal.foreground()
-    assert group_of(terminal.guard()) == terminal.guard()
-    os.kill(supervisor, signal.SIGQUIT)
-    os.kill(supervisor, signal.SIGTERM)
-    terminal.wait_for("command_gone.*killed=[1-9]")
-    assert_neighbour_was_left_alone(terminal)
-    assert_nothing_left(terminal)
-
-
-def test_ctrl_c_in_a_pipeline_is_the_commands_own(
-    terminal: Terminal, run: str, tmp_path: Path, assert_nothing_left: Callable[[Terminal], None]
-) -> None:
-    """It cleans up after SIGINT as if it ran alone: no stop signal in the middle of that."""
-    up = tmp_path / "up"
-    script = (
-        "trap 'sleep 0.5; echo cleaned=up >&2; exit 3' INT; trap 'echo stop=signal >&2' TERM; "
-        f"touch {up}; while :; do sleep 0.05; done"
-    )
-    terminal.run(f'{run} -- sh -c "{script}" | cat; echo exit=${{PIPESTATUS[0]}}')
-    ready(up)
-    terminal.wait_for("command_started")
-    at = terminal.type(CTRL_C)
-    terminal.wait_for("cleaned=up", after=at)
-    terminal.wait_nothing_left()
-    assert "stop=signal" not in terminal.screen[at:]
-    at = terminal.run("echo exit=${PIPESTATUS[0]}")
-    assert_nothing_left(terminal)
-
-
-def test_ctrl_c_sent_to_us_alone_stops_the_command_of_a_pipeline(
-    terminal: Terminal, run: str, assert_nothing_left: Callable[[Terminal], None]
-) -> None:
-    """What the terminal has not sent it did not get."""
-    terminal.run(f"{run} -- sleep 100 | cat")
-    terminal.wait_for("command_started")
-    os.kill(terminal.supervisor(), signal.SIGINT)
-    terminal.wait_for("stop_asked")
-    assert_nothing_left(terminal)
-
-
-def test_ctrl_c_stops_a_command_that_has_left_the_group_of_its_pipeline(
-    terminal: Terminal, run: str, assert_nothing_left: Callable[[Terminal], None]
-) -> None:
-    """The terminal does not reach it, and we do."""
-    terminal.run(f"{run} -- setsid sleep 100 | cat")
-    command = command_of(terminal)
-    wait_until(lambda: group_of(command) == command, deadline=20, what="a session of the command's own")
-    terminal.wait_for("command_started")
-    terminal.type(CTRL_C)
-    terminal.wait_for("stop_asked")
-    assert_nothing_left(terminal)
-
-
-def test_ctrl_z_stops_a_whole_pipeline(
-    terminal: Terminal, run: str, assert_nothing_left: Callable[[Terminal], None]
-) -> None:
-    """And `fg` continues it."""
-    terminal.run(f"{run} -- cat | cat")
-    supervisor, command = terminal.supervisor(), command_of(terminal)
-    terminal.wait_for("command_started")
-    for round_ in range(3):
-        terminal.type(CTRL_Z)
-        wait_job_stopped(terminal, supervisor, command)
-        terminal.run("fg")
-        terminal.wait_foreground(supervisor, "the pipeline")
-        wait_state(supervisor, "SR")
-        wait_state(command, "SR")
-        at = terminal.run(f"line {round_}")
-        terminal.wait_for(f"line {round_}\nline {round_}\n", after=at)
-    terminal.type("\x04")
-    assert_nothing_left(terminal)
-
-
-def test_tostop_stops_nobody_in_the_foreground_job(
-    terminal: Terminal, run: str, assert_nothing_left: Callable[[Terminal], None]
-) -> None:
-    """Neither tee nor the command; nor our log lines when the command alone is in the foreground."""
-    terminal.stop_writers_in_the_background()
-    terminal.run(f"{run} -- sh -c 'echo to-err >&2; echo to-tee' | tee /dev/null; echo exit=$?")
-    terminal.wait_for("to-err\n")
-    terminal.wait_for("to-tee\n")
-    assert_nothing_left(terminal)
-    at = terminal.run(f"{run} -v -- sh -c 'echo alone; exit 4'; echo exit=$?")
-    terminal.wait_for("alone\n(.*\n)*.*command_gone(.*\n)*exit=4", after=at)
-    assert_nothing_left(terminal)
-
-
-def test_at_the_end_of_a_pipeline_the_command_reads_the_pipe(
-    terminal: Terminal, run: str, assert_nothing_left: Callable[[Terminal], None]
-) -> None:
-    """And the group is the one of a program that may have ended already."""
-    terminal.run(f"echo from-pipe | {run} -- sh -c 'cat; exit 4'; echo exit=$?")
-    terminal.wait_for("from-pipe\n(.*\n)*exit=4", after=0)
     assert_nothing_left(terminal)
 
 
@@ -475,6 +352,19 @@ def test_nobody_could_continue_a_session_leader_so_ctrl_z_does_not_stop_it(
     terminal.wait_nothing_left()
 
 
+def test_hanging_up_on_a_session_leader_leaves_nothing(
+    open_terminal: Callable[..., Terminal], zookeeper: Server, election: str, kazoo_client: KazooClient
+) -> None:
+    """As in `ssh -t` when the connection goes away: no shell tells us, the kernel does."""
+    program = (sys.executable, "-m", "zkleader", "run", "-z", zookeeper.hosts, "-e", election, "--", "cat")
+    terminal = open_terminal(*program)
+    terminal.wait_for("command_started")
+    terminal.hang_up()
+    terminal.leader.wait(20)
+    terminal.wait_nothing_left()
+    wait_until(lambda: not candidates(kazoo_client, election), what="no candidate left")
+
+
 @pytest.mark.parametrize(("victim", "status"), [("supervisor", 137), ("guard", 70)])
 def test_killed_with_the_command_in_the_foreground_the_shell_has_its_terminal_again(
     terminal: Terminal, run: str, assert_nothing_left: Callable[[Terminal], None], victim: str, status: int
@@ -531,7 +421,6 @@ def test_ctrl_z_at_any_instant_of_the_start_is_undone_by_fg(
     terminal: Terminal, run: str, assert_nothing_left: Callable[[Terminal], None]
 ) -> None:
     """Before there is a guard, while the command is put in the foreground, when it has just ended."""
-    # Not sh: a child of dash's that is stopped between vfork() and exec leaves dash unstoppable, with or without us.
     steps = 16
     for step in range(steps):
         before = terminal.run(f"{run} -- bash -c 'sleep 0.1; exit 6'; echo exit=$?")
@@ -559,63 +448,3 @@ def test_hanging_up_while_waiting_leaves_the_queue(
     terminal.hang_up()
     terminal.wait_nothing_left()
     wait_until(lambda: len(candidates(kazoo_client, election)) == 1, what="one candidate left")
-
-
-def test_a_pipeline_in_the_background_that_reads_the_terminal_leaves_us_leading(
-    terminal: Terminal, run: str, tmp_path: Path, assert_nothing_left: Callable[[Terminal], None]
-) -> None:
-    """The terminal stops the whole group of the reader, but for us."""
-    log = tmp_path / "log"
-    terminal.run(f"{run} -v {SHORT} -- cat /dev/tty 2>{log} | cat &")
-    supervisor, command = terminal.supervisor(), command_of(terminal)
-    wait_state(command, "T")
-    told = log.read_text().count("event=renewed ")
-    wait_until(lambda: log.read_text().count("event=renewed ") >= told + 14, deadline=40, what="renewals")
-    assert state_of(supervisor) in "SR"
-    terminal.run("fg")
-    terminal.wait_foreground(supervisor, "the pipeline")
-    wait_state(command, "SR")
-    # Bash has seen one of its two processes stop, and continues the job only when it has seen both.
-    terminal.type(CTRL_Z)
-    wait_job_stopped(terminal, supervisor, command)
-    terminal.run("fg")
-    terminal.wait_foreground(supervisor, "the pipeline")
-    wait_state(command, "SR")
-    at = terminal.run("at last")
-    terminal.wait_for("at last\nat last\n", after=at)
-    terminal.type("\x04")
-    assert_nothing_left(terminal)
-
-
-@pytest.mark.parametrize("victim", ["supervisor", "guard"])
-def test_killed_in_a_pipeline_everything_of_the_command_is_ended_and_nobody_else(
-    terminal: Terminal, run: str, tmp_path: Path, assert_nothing_left: Callable[[Terminal], None], victim: str
-) -> None:
-    """One by one: what shares its group is found among the descendants, and the neighbours are not."""
-    up = tmp_path / "up"
-    script = f"(trap : TERM; touch {up}; while :; do sleep 0.1; done) & wait"
-    terminal.run(f"{run} --grace 1s -- sh -c '{script}' | {NEIGHBOUR}")
-    ready(up)
-    terminal.wait_for("command_started")
-    os.kill(getattr(terminal, victim)(), signal.SIGKILL)
-    assert_neighbour_was_left_alone(terminal)
-    assert_nothing_left(terminal)
-
-
-def test_a_pipeline_that_is_stopped_for_longer_than_the_lease_loses_only_the_command(
-    terminal: Terminal, run: str, tmp_path: Path, assert_nothing_left: Callable[[Terminal], None]
-) -> None:
-    """The neighbours stay stopped, and `fg` finds it lost."""
-    up = tmp_path / "up"
-    terminal.run(f"{run} {SHORT} -- sh -c 'trap : TERM; touch {up}; while :; do sleep 0.1; done' | {NEIGHBOUR}")
-    ready(up)
-    supervisor, command = terminal.supervisor(), command_of(terminal)
-    terminal.wait_for("command_started")
-    terminal.type(CTRL_Z)
-    wait_job_stopped(terminal, supervisor, command)
-    wait_until(lambda: not lives(command), deadline=20, what="the end of the command")
-    wait_state(supervisor, "T")
-    at = terminal.run("fg")
-    terminal.wait_for("outcome=lost", after=at)
-    assert_neighbour_was_left_alone(terminal)
-    assert_nothing_left(terminal)

@@ -4,18 +4,18 @@ from dataclasses import dataclass
 from enum import Enum
 
 import model_tree
-from judge import Judge
+from judge import Judge, record_names
+from model_asker import Asker
 from model_client import Lane
 from model_command import Command, Surroundings
 from model_ensemble import Ensemble, Way
 from model_supervisor import Supervisor
 from virtual_time import Timeline
 
-from zkleader.core import actions, queue
+from zkleader.core import actions, queue, records
 from zkleader.core.lease import Timing
 
 ELECTION = "/zkleader/job"
-RECORD = f"{ELECTION}/{queue.RECORD_PREFIX}0"
 
 
 class Kind(Enum):
@@ -51,6 +51,10 @@ class Kind(Enum):
     LEFTOVERS = "leftovers"
     """The command's first process ends and leaves something behind."""
     LEAVE = "leave"
+    RESIGN = "resign"
+    """Somebody asks the leader to step down."""
+    SCRIBBLE = "scribble"
+    """Somebody writes into a candidate what does not concern it: a request that means another tenure, or anything."""
     SLEW = "slew"
 
 
@@ -88,7 +92,7 @@ class Nemesis:
         ensemble: Ensemble,
         judge: Judge,
         surroundings: list[Surroundings],
-        supervisors: list[Supervisor],
+        supervisors: dict[int, Supervisor],
     ) -> None:
         self._timeline = timeline
         self._timing = timing
@@ -96,15 +100,20 @@ class Nemesis:
         self._judge = judge
         self._surroundings = surroundings
         self._supervisors = supervisors
+        self.askers: list[Asker] = []
         self._struck = 0
         """The host that was struck last."""
 
     def strike(self, fault: Fault) -> None:
         """Let a fault happen now."""
-        host = self._struck = self._host(fault.target)
+        self._struck = self._host(fault.target)
+        self.strike_at(self._supervisors[self._struck], fault)
+
+    def strike_at(self, supervisor: Supervisor, fault: Fault) -> None:
+        """Let a fault happen to this process, or its host, whatever its target."""
+        host, seconds = supervisor.host, fault.lasts * self._timing.lease
         self._timeline.note("fault", f"{fault.kind.value} host {host}, lasts {fault.lasts}, spice {fault.spice}")
-        seconds = fault.lasts * self._timing.lease
-        getattr(self, f"_{fault.kind.value}")(self._supervisors[host], host, seconds, fault.spice)
+        getattr(self, f"_{fault.kind.value}")(supervisor, host, seconds, fault.spice)
 
     def _host(self, target: Target) -> int:
         if target.value >= 0:
@@ -113,10 +122,10 @@ class Nemesis:
             return self._struck
         line = queue.in_order(model_tree.children(self._ensemble.tree, ELECTION))
         rank = 0 if target is Target.LEADER else 1
-        for host, supervisor in enumerate(self._supervisors):
+        for host, supervisor in self._supervisors.items():
             if target is Target.LEADER and supervisor.guard.command in self._judge.acting:
                 return host
-        for host, supervisor in enumerate(self._supervisors):
+        for host, supervisor in self._supervisors.items():
             if len(line) > rank and line[rank].startswith(queue.candidate_prefix(supervisor.state.guid)):
                 return host
         return 0
@@ -125,9 +134,9 @@ class Nemesis:
         command = supervisor.guard.command
         return command if command is not None and command.acts else None
 
-    def _partition(self, _supervisor: Supervisor, host: int, seconds: float, spice: int) -> None:
+    def _partition(self, supervisor: Supervisor, host: int, seconds: float, spice: int) -> None:
         way = (Way.BOTH, Way.UP, Way.DOWN)[spice % 3]
-        connection = self._supervisors[host].client.connection
+        connection = supervisor.client.connection
         servers = list(range(len(self._ensemble.servers)))
         if spice // 3 % 2 and connection is not None:
             servers = [connection.server.number]
@@ -160,7 +169,8 @@ class Nemesis:
     def _cut_off(self, supervisor: Supervisor, _host: int, seconds: float, spice: int) -> None:
         connection = supervisor.client.connection
         number = connection.server.number if connection is not None else spice % 3
-        self._ensemble.cut_off(number, deposed=spice % 3 == 0, leaks=spice % 3 == 1)
+        election = 0.2 * self._ensemble.granted * self._timing.lease
+        self._ensemble.cut_off(number, deposed=spice % 3 == 0, leaks=spice % 3 == 1, election=election)
         self._timeline.after(seconds, lambda: self._ensemble.reattach(number))
 
     def _quorum_loss(self, _supervisor: Supervisor, _host: int, seconds: float, _spice: int) -> None:
@@ -179,23 +189,29 @@ class Nemesis:
         for name in queue.of_guid(supervisor.state.guid, model_tree.children(self._ensemble.tree, ELECTION)):
             self._ensemble.commit(actions.Delete(path=f"{ELECTION}/{name}"))
 
-    def _delete_record(self, _supervisor: Supervisor, _host: int, _seconds: float, _spice: int) -> None:
-        self._ensemble.commit(actions.Delete(path=RECORD))
+    def _record(self, spice: int) -> str | None:
+        """Return the path of the record that is struck; None if there is none."""
+        names = record_names(self._ensemble.tree, ELECTION)
+        return f"{ELECTION}/{names[spice // 3 % len(names)]}" if names else None
+
+    def _delete_record(self, _supervisor: Supervisor, _host: int, _seconds: float, spice: int) -> None:
+        if (path := self._record(spice)) is not None:
+            self._ensemble.commit(actions.Delete(path=path))
 
     def _remake_record(self, supervisor: Supervisor, _host: int, _seconds: float, _spice: int) -> None:
         supervisor.client.ambush = "remake"
 
     def _damage_record(self, _supervisor: Supervisor, _host: int, _seconds: float, spice: int) -> None:
-        self._write_record((b"\xff", b"{}", b"")[spice % 3])
+        self._write_record(self._record(spice), (b"\xff", b"{}", b"")[spice % 3])
 
-    def _touch_record(self, _supervisor: Supervisor, _host: int, _seconds: float, _spice: int) -> None:
-        if RECORD in self._ensemble.tree:
-            self._write_record(self._ensemble.tree[RECORD].data)
+    def _touch_record(self, _supervisor: Supervisor, _host: int, _seconds: float, spice: int) -> None:
+        path = self._record(spice)
+        self._write_record(path, self._ensemble.tree[path].data if path is not None else b"")
 
-    def _write_record(self, data: bytes) -> None:
-        self._ensemble.commit(
-            actions.Multi(operations=(actions.SetData(path=RECORD, data=data, version=model_tree.ANY_VERSION),))
-        )
+    def _write_record(self, path: str | None, data: bytes) -> None:
+        if path is not None:
+            write = actions.SetData(path=path, data=data, version=model_tree.ANY_VERSION)
+            self._ensemble.commit(actions.Multi(operations=(write,)))
 
     def _freeze(self, supervisor: Supervisor, _host: int, seconds: float, _spice: int) -> None:
         if supervisor.guard.frozen_at is None:
@@ -227,7 +243,7 @@ class Nemesis:
 
     def _command_ends(self, supervisor: Supervisor, _host: int, _seconds: float, spice: int) -> None:
         if (command := self._command(supervisor)) is not None:
-            command.end(status=256 * (spice % 2))
+            command.finish(256 * (spice % 2))
 
     def _hang_command(self, supervisor: Supervisor, _host: int, _seconds: float, _spice: int) -> None:
         if (command := self._command(supervisor)) is not None:
@@ -237,10 +253,31 @@ class Nemesis:
         if (command := self._command(supervisor)) is not None:
             command.leave_leftovers()
 
-    def _leave(self, supervisor: Supervisor, _host: int, _seconds: float, spice: int) -> None:
+    def _leave(self, supervisor: Supervisor, host: int, _seconds: float, spice: int) -> None:
         supervisor.leave()
         if spice % 4 == 0:
-            self._timeline.after(self._timeline.between(0, self._timing.stop_timeout), supervisor.leave)
+            stop_timeout = self._surroundings[host].timing.stop_timeout
+            self._timeline.after(self._timeline.between(0, stop_timeout), supervisor.leave)
+
+    def _resign(self, _supervisor: Supervisor, _host: int, _seconds: float, spice: int) -> None:
+        slots = len(record_names(self._ensemble.tree, ELECTION))
+        slot = spice // 2 % slots if slots > 1 else None
+        for _ in range(1 + spice % 2):
+            asker = Asker(self._timeline, self._ensemble, self._judge, election=ELECTION, slot=slot)
+            self.askers.append(asker)
+
+    def _scribble(self, supervisor: Supervisor, _host: int, _seconds: float, spice: int) -> None:
+        held, tenures = supervisor.state.chain.held, self._judge.holders(self._ensemble.tree)
+        # A leader is told of the tenure before, one who waits of the present one.
+        token = held.token - 1 if held is not None else tenures[0][1] if tenures else 0
+        for name in queue.of_guid(supervisor.state.guid, model_tree.children(self._ensemble.tree, ELECTION)):
+            path = f"{ELECTION}/{name}"
+            request = records.ResignRequest(token=token, user="u", host="h")
+            told = records.parse_candidate(self._ensemble.tree[path].data)
+            asking = records.asked_to_resign(told if isinstance(told, dict) else {}, request)
+            data = (asking, asking, b"\xff", b'{"format": 1, "resign": true}')[spice % 4]
+            write = actions.SetData(path=path, data=data, version=model_tree.ANY_VERSION)
+            self._ensemble.commit(actions.Multi(operations=(write,)))
 
     def _slew(self, _supervisor: Supervisor, host: int, _seconds: float, spice: int) -> None:
         self._surroundings[host].clocks.slew_by((-0.08, 0.0, 0.08)[spice % 3])

@@ -13,7 +13,7 @@ from typing import Protocol
 from model_ensemble import Connection, Ensemble, Session, Way
 from virtual_time import Timeline
 
-from zkleader.core import actions, records
+from zkleader.core import actions, queue, records
 from zkleader.core.events import Answer, Answered, Connected, Event, SessionLost, Suspended, Touched, Unanswered
 from zkleader.core.lease import Timing
 
@@ -49,6 +49,8 @@ class Client:
         deliver: Callable[[Event], None],
     ) -> None:
         self.host = host
+        self.asks_for = timing.lease
+        """The session timeout that it asks for, in seconds."""
         self.session: Session | None = None
         self.zxid = 0
         """The greatest that was seen; no server behind it is good enough."""
@@ -216,7 +218,7 @@ class Client:
         if isinstance(accepted, Connection):
             self._connection = accepted
             self.zxid = max(self.zxid, accepted.server.view)
-            self._deliver(Connected(granted=self._ensemble.timeout, server=f"server-{number}"))
+            self._deliver(Connected(granted=accepted.session.timeout, server=f"server-{number}"))
         elif accepted == "expired":
             self._over = True
             self._deliver(SessionLost(reason="session_expired"))
@@ -227,9 +229,9 @@ class Client:
 
 
 def _written(request: actions.Multi) -> actions.SetData | None:
-    """Return the write to the lease record, which is the one that expects a version."""
+    """Return the write to the lease record."""
     writes = (one for one in request.operations if isinstance(one, actions.SetData))
-    return next((one for one in writes if one.version != actions.ANY_VERSION), None)
+    return next((one for one in writes if f"/{queue.RECORD_PREFIX}" in one.path), None)
 
 
 def _hang_up(connection: Connection) -> None:

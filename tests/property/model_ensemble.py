@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 TOUCH_INTERVAL = 0.2
 """Seconds between looks at who is reachable; pings and a leader's bookkeeping are as coarse."""
 
+TICK = 0.1
+"""A session expires up to this much later than it should, as a fraction of its timeout."""
+
 CommitObserver = Callable[[int, actions.Request, Answer, model_tree.Tree, model_tree.Tree], None]
 
 
@@ -156,10 +159,10 @@ class Connection:
 class Ensemble:
     """The servers, and the log that a quorum of them agrees on.  A zxid is an index into it."""
 
-    def __init__(self, timeline: Timeline, *, timeout: float, servers: int = 3) -> None:
+    def __init__(self, timeline: Timeline, *, granted: float, servers: int = 3) -> None:
         self.timeline = timeline
-        self.timeout = timeout
-        self.tick = timeout / 10
+        self.granted = granted
+        """The session timeouts that clients are granted, as a fraction of what they ask for."""
         self.log: list[model_tree.Tree] = [model_tree.empty()]
         self.changes: list[list[str]] = [[]]
         self.servers = [Server(number) for number in range(servers)]
@@ -221,7 +224,8 @@ class Ensemble:
         if not self.quorum:
             return "no quorum"
         if client.session is None:
-            client.session = Session(len(self.sessions) + 1, client, self.timeout, self.timeline.now)
+            timeout = self.granted * client.asks_for
+            client.session = Session(len(self.sessions) + 1, client, timeout, self.timeline.now)
             self.sessions.append(client.session)
         if not client.session.alive:
             return "expired"
@@ -324,7 +328,7 @@ class Ensemble:
             passes = passes and not any(self.is_blocked(connection, way) for way in (Way.UP, Way.DOWN))
             if passes and session.client.is_awake() and not connection.server.cut and self.quorum:
                 session.touched = now
-            elif self.quorum and now > session.touched + session.timeout + self.timeline.between(0, self.tick):
+            elif self.quorum and now > session.touched + session.timeout * (1 + self.timeline.between(0, TICK)):
                 self.timeline.note("ensemble", f"session {session.number} expires")
                 self.end_session(session)
         for server in self.servers:
@@ -342,13 +346,13 @@ class Ensemble:
 
     # ---- what befalls servers
 
-    def cut_off(self, number: int, *, deposed: bool, leaks: bool) -> None:
-        """Cut a server off from the others."""
+    def cut_off(self, number: int, *, deposed: bool, leaks: bool, election: float) -> None:
+        """Cut a server off from the others; if it was their leader, they elect another one within these seconds."""
         server = self.servers[number]
         server.cut, server.deposed, server.leaks = True, deposed, leaks and not deposed
         if deposed:
             self.lose_quorum()
-            self.timeline.after(self.timeline.between(0.05, 0.2) * self.timeout, self.restore_quorum)
+            self.timeline.after(self.timeline.between(0.25, 1.0) * election, self.restore_quorum)
 
     def reattach(self, number: int) -> None:
         """Let it find the others again: it hangs up on its clients, and catches up."""

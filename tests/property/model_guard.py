@@ -4,10 +4,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from model_command import Command, Surroundings
+from model_hook import Hook
 from model_release import Release
 
 from zkleader.core import guard_actions, guard_events, guard_state, termination, wire
+from zkleader.core.acts import Act
 from zkleader.core.guard_state import Phase
+from zkleader.core.lease import Instant
 
 if TYPE_CHECKING:
     from model_supervisor import Supervisor
@@ -23,12 +26,23 @@ class Guard:
     """One guard."""
 
     def __init__(self, around: Surroundings, supervisor: "Supervisor") -> None:
-        self.state = guard_state.State(timing=around.timing)
+        self.state = guard_state.State(timing=around.timing, hooks=around.hooks, on_disconnect=around.on_disconnect)
         self.alive = True
         self.frozen_at: float | None = None
         self.was_frozen = False
+        self.was_killed = False
+        self.thawed_at = 0.0
+        """True time."""
+        self.freezes = False
+        """The control group of its command is frozen."""
+        self.told_at: float | None = None
+        """True time of the command's start, as asked for."""
+        self.confirmed: Instant | None = None
+        """The lease as last told by the supervisor."""
+        self.suspended_at: Instant | None = None
+        """The last suspension that it was told of."""
         self.command: Command | None = None
-        self._around = around
+        self.around = around
         self.supervisor = supervisor
         self._heard: deque[wire.Message] = deque()
         self._noticed: deque[guard_events.Event] = deque()
@@ -50,10 +64,10 @@ class Guard:
 
     def wake(self, seconds: float = 0.0) -> None:
         """Be woken, at the latest in so many seconds."""
-        at = self._around.timeline.now + seconds + self._around.lateness()
+        at = self.around.timeline.now + seconds + self.around.lateness()
         if self._wakes_at is None or at < self._wakes_at:
             self._wakes_at = at
-            self._around.timeline.at(at, lambda: self._run(at))
+            self.around.timeline.at(at, lambda: self._run(at))
 
     def command_hangs(self) -> bool:
         """Whether it has a command that never goes."""
@@ -64,6 +78,7 @@ class Guard:
         if not self.alive:
             return
         self.alive = False
+        self.was_killed = True
         self.note("killed")
         if self.command is not None:
             self.command.end(status=9)
@@ -72,16 +87,17 @@ class Guard:
     def freeze(self) -> None:
         """Stop running."""
         self.was_frozen = True
-        self.frozen_at = self._around.timeline.now
+        self.frozen_at = self.around.timeline.now
 
     def thaw(self) -> None:
         """Run again."""
         self.frozen_at = None
+        self.thawed_at = self.around.timeline.now
         self.wake()
 
     def note(self, what: str) -> None:
         """Add to the trace."""
-        self._around.timeline.note(f"guard {self._around.host}", what)
+        self.around.timeline.note(f"guard {self.around.host}", what)
 
     def _run(self, at: float) -> None:
         if at != self._wakes_at:
@@ -97,18 +113,29 @@ class Guard:
             else:
                 self._handle(event)
         if self._heard:
-            self._heard_at, self._doubted_at = self._around.clocks.now().monotonic, None
+            self._heard_at, self._doubted_at = self.around.clocks.now().monotonic, None
         while self._heard:
-            self._handle(self._heard.popleft())
+            message = self._heard.popleft()
+            self._note_told(message)
+            self._handle(message)
         self._watch_supervisor()
         self._handle(guard_events.Tick())
         for event in gone:
             self._handle(event)
         if self.alive:
-            self.wake(self._around.clocks.true_seconds(self._seconds_to_wait() + 0.001))
+            self.wake(self.around.clocks.true_seconds(self._seconds_to_wait() + 0.001))
+
+    def _note_told(self, message: wire.Message) -> None:
+        """Keep for the judge what was said, whatever is made of it."""
+        if isinstance(message, wire.Start):
+            self.told_at = self.around.timeline.now
+        if isinstance(message, wire.Start | wire.Extend):
+            self.confirmed = message.lease_start
+        if isinstance(message, wire.Suspended):
+            self.suspended_at = message.suspended_at
 
     def _seconds_to_wait(self) -> float:
-        now, silence = self._around.clocks.now(), self._around.timing.supervisor_silence
+        now, silence = self.around.clocks.now(), self.around.timing.supervisor_silence
         waits = [max(SILENCE_DOUBT, silence - (now.monotonic - self._heard_at))]
         if (due := termination.due_in(self.state, now)) is not None:
             waits.append(due)
@@ -117,10 +144,10 @@ class Guard:
         return min(waits)
 
     def _watch_supervisor(self) -> None:
-        supervisor, timing = self.supervisor, self._around.timing
+        supervisor, timing = self.supervisor, self.around.timing
         if supervisor.guard is not self and supervisor.alive:
             return  # dismissed
-        now = self._around.clocks.now().monotonic
+        now = self.around.clocks.now().monotonic
         if not supervisor.alive:
             if not self._gone_told:
                 self._gone_told = True
@@ -133,7 +160,7 @@ class Guard:
             self._handle(guard_events.SupervisorAbsent())
 
     def _is_silent(self, now: float) -> bool:
-        if now - self._heard_at <= self._around.timing.supervisor_silence:
+        if now - self._heard_at <= self.around.timing.supervisor_silence:
             return False
         if self._doubted_at is None:
             self._doubted_at = now
@@ -142,20 +169,46 @@ class Guard:
 
     def _handle(self, event: guard_events.Event) -> None:
         before = self.state
-        self.state, done = termination.step(self.state, event, self._around.clocks.now())
-        self._around.judge.guard_stepped(before, self.state)
+        self.state, done = termination.step(self.state, event, self.around.clocks.now())
+        self.around.judge.guard_stepped(before, self.state)
         for action in done:
             self._perform(action)
 
+    def _freeze(self) -> None:
+        self.freezes = True
+        if self.command is not None:
+            self.command.freeze()
+        self.around.timeline.after(self.around.timeline.between(0.0, 0.005), self._notice_frozen)
+
+    def _notice_frozen(self) -> None:
+        if self.freezes:
+            self.notice(guard_events.Frozen())
+
     def _perform(self, action: guard_actions.Action) -> None:
         match action:
-            case guard_actions.Spawn(lease_start=lease_start, environment=environment):
-                self.note("spawns")
-                self.command = Command(self._around, self, lease_start, int(environment["ZKLEADER_TOKEN"]))
+            case guard_actions.Spawn(act=act, lease_start=lease_start, environment=environment, frozen=frozen):
+                token, slot = int(environment["ZKLEADER_TOKEN"]), int(environment["ZKLEADER_SLOT"])
+                self.freezes = False
+                self.note(f"spawns {act.value}")
+                if act is Act.COMMAND:
+                    self.command = Command(self.around, self, lease_start, token, slot)
+                else:
+                    self.command = Hook(self.around, self, lease_start, token, slot, act)
+                if frozen:
+                    self._freeze()
             case guard_actions.SendStopSignal():
                 self.note(f"stops ({self.state.cause})")
                 if self.command is not None:
                     self.command.stop()
+            case guard_actions.Freeze():
+                self.note("freezes")
+                self._freeze()
+            case guard_actions.Thaw():
+                self.note("thaws")
+                self.around.judge.thaws(self)
+                self.freezes = False
+                if self.command is not None:
+                    self.command.thaw()
             case guard_actions.Kill():
                 if self.command is not None:
                     self.command.kill()
@@ -165,7 +218,7 @@ class Guard:
                 self.supervisor.die()
             case guard_actions.ReleaseForSupervisor(guid=guid):
                 self.note("releases for the supervisor")
-                self._release = Release(self._around, guid, lambda: self.notice(guard_events.ReleaseEnded()))
+                self._release = Release(self.around, guid, lambda: self.notice(guard_events.ReleaseEnded()))
             case guard_actions.AbandonRelease():
                 if self._release is not None:
                     self._release.abandon()

@@ -104,11 +104,14 @@ class Release:
         around.timeline.after(around.ensemble.latency(around.host, Way.UP), arrived)
 
     def _released(self, tree: model_tree.Tree) -> tuple[actions.SetData, ...]:
-        path = f"{self._around.election}/{queue.RECORD_PREFIX}0"
-        if path not in tree:
-            return ()
-        record, stat = records.parse_lease_record(tree[path].data), tree[path].stat
-        if not isinstance(record, records.LeaseRecord) or record.holder != self._guid or record.released:
-            return ()
-        freed = records.released(record, stat, beat=record.beat, reason="supervisor_gone", status=None)
-        return (actions.SetData(path=path, data=records.encode(freed), version=stat.version),)
+        writes = []
+        for name in model_tree.children(tree, self._around.election):
+            if queue.slot_of(name) is None:
+                continue
+            path = f"{self._around.election}/{name}"
+            stat = tree[path].stat
+            record = records.parse_lease_record(tree[path].data, stat)
+            if isinstance(record, records.LeaseRecord) and record.holder == self._guid and not record.released:
+                freed = records.released(record, stat, beat=record.beat, reason="supervisor_gone", status=None)
+                writes.append(actions.SetData(path=path, data=records.encode(freed), version=stat.version))
+        return tuple(writes)

@@ -4,31 +4,29 @@ from collections import deque
 from collections.abc import Callable
 
 from model_client import Client
-from model_command import Surroundings
+from model_command import Job, Surroundings
 from model_guard import Guard
+from model_program import Program
 from virtual_time import Violation
 
-from zkleader.core import candidacy, tenure, wire
+from zkleader.core import candidacy, release, wire
 from zkleader.core.actions import (
     Action,
     DropConnection,
     End,
+    EndTenure,
     ExtendLease,
     Finish,
     Outcome,
-    ReplaceGuard,
     Send,
     StartCommand,
     StopCommand,
     Tell,
+    TellSuspended,
 )
+from zkleader.core.acts import Hooks
 from zkleader.core.beats import Beats
 from zkleader.core.events import (
-    CommandFailed,
-    CommandGone,
-    CommandStarted,
-    CommandStopping,
-    CommandTooLate,
     Event,
     GuardFailed,
     LeaveAsked,
@@ -37,7 +35,8 @@ from zkleader.core.events import (
 from zkleader.core.lease import Instant, Timing
 from zkleader.core.records import Identity
 from zkleader.core.restart import Restart
-from zkleader.core.turn import Memory, Phase, Rules
+from zkleader.core.turn import Link, Memory, Phase, Rules
+from zkleader.guard_words import event_of
 
 FAREWELL = 2.0
 PROOF_PATIENCE = 5.0
@@ -47,19 +46,22 @@ RESTART_DELAY = 0.05
 """Leases: other faults have to strike in the pauses, and these have to end before somebody must lead again."""
 
 
-def _leaves_within(timing: Timing) -> float:
+def _leaves_within(timing: Timing, hooks: Hooks) -> float:
     """Return the seconds after which a supervisor that was asked to end must have done so.
 
-    The command's stopping or the silence of its guard, then a release that nobody answers, and what a host's clocks and
-    haste add.
+    The command's stopping or the silence of its guard, on-lost, then a release that nobody answers, and what a host's
+    clocks and haste add.
     """
-    return max(timing.stop_timeout + timing.kill_allowance, timing.guard_silence) + timing.lease * 1.1 + 2.0
+    on_lost = hooks.timeout + timing.kill_allowance if hooks.on_lost else 0.0
+    stopped = max(timing.stop_timeout + timing.kill_allowance, timing.guard_silence)
+    return stopped + on_lost * 1.1 + timing.lease * 1.1 + 2.0
 
 
 class Supervisor:
     """One ``zkleader run``.
 
-    ``guids`` makes names; ``ended`` is told of its end, ``guards`` of every guard that it executes.
+    ``guids`` makes names; ``ended`` is told of its end, ``guards`` of every guard that it executes, which are of this
+    ``keeper``'s kind: a `Program` makes it the loop of a program that leads by itself.
     """
 
     def __init__(
@@ -70,12 +72,20 @@ class Supervisor:
         restart: Restart,
         guids: Callable[[], str],
         ended: Callable[["Supervisor", Outcome], None],
-        guards: Callable[[Guard], None],
+        guards: Callable[[Guard | Program], None],
+        keeper: type[Guard | Program] = Guard,
+        job: Job | None = None,
     ) -> None:
         self.alive = True
+        self.host = around.host
+        self.guids: list[str] = []
+        """Of its candidacies so far."""
+        self.job = job
+        """None: the command is a service, which does not end by itself."""
         self.frozen = False
         self._guards = guards
-        self.guard = Guard(around, self)
+        self._keeper = keeper
+        self.guard: Guard | Program = keeper(around, self)
         guards(self.guard)
         self.client: Client
         self.state: candidacy.State
@@ -92,6 +102,8 @@ class Supervisor:
         self._failed = False
         """The guard was ended by us."""
         self._lease_start: Instant | None = None
+        self.suspended_at: tuple[float, Instant] | None = None
+        """When it last found its connection to be down: true time, and by its clocks."""
         self._asked_since: float | None = None
         """Since when it has been asked to end, and able to."""
         self._asked_taken = False
@@ -112,11 +124,17 @@ class Supervisor:
             identity=identity,
             timing=around.timing,
             connect_timeout=15.0,
+            leaders=around.leaders,
             restart=self._restart,
             restart_delay=around.timing.lease * RESTART_DELAY,
+            once_per=self.job.once_per if self.job is not None else None,
+            retry_failed=self.job is not None and self.job.retry_failed,
+            on_disconnect=around.on_disconnect,
+            hooks=around.hooks,
         )
         self._outcome = None
         guid = self._guids()
+        self.guids.append(guid)
         self.note(f"begins candidacy {guid}")
         self.guard.hear(wire.Candidacy(guid=guid))
         self.state = candidacy.begin(rules, guid, memory, around.clocks.now())
@@ -183,15 +201,19 @@ class Supervisor:
             self._count_patience()
         self.wake()
 
+    @property
+    def _leaves_within(self) -> float:
+        return _leaves_within(self._around.timing, self._around.hooks)
+
     def _count_patience(self) -> None:
         self._asked_since = self._around.timeline.now
-        self._around.timeline.after(_leaves_within(self._around.timing), self._judge_leaving)
+        self._around.timeline.after(self._leaves_within, self._judge_leaving)
 
     def _judge_leaving(self) -> None:
         if self.command_hangs():
             return  # asked while the lease is healthy, it rightly goes on renewing
         able = self.is_awake() and self._stuck_at is None and self._asked_since is not None
-        if able and self._around.timeline.now >= self._asked_since + _leaves_within(self._around.timing):
+        if able and self._around.timeline.now >= self._asked_since + self._leaves_within:
             raise Violation(f"host {self._around.host} was asked to leave, and is still there: {self.state.phase}")
 
     def _end(self) -> None:
@@ -214,7 +236,7 @@ class Supervisor:
 
     # ---- the loop
 
-    def hear(self, guard: Guard, message: wire.Message) -> None:
+    def hear(self, guard: Guard | Program, message: wire.Message) -> None:
         """Take a message of the guard's."""
         if guard is self.guard:
             self._heard.append(message)
@@ -265,8 +287,8 @@ class Supervisor:
 
     def _judge_hanging(self) -> None:
         """A lease that is over is not held on to because something of the command may still be there."""
-        if self.command_hangs() and self.state.loss and self.state.phase is Phase.STOPPING:
-            over = -tenure.release_in(self.state, self._around.clocks.now())
+        if self.command_hangs() and self.state.loss and self.state.phase in (Phase.STOPPING, Phase.HANDING_OVER):
+            over = -release.useful_for(self.state, self._around.clocks.now())
             if over > 1.0 and not self._is_blocked():
                 raise Violation(f"host {self._around.host} lost its lease {over:.3f} s ago, and stays for what hangs")
 
@@ -289,7 +311,10 @@ class Supervisor:
         if self._outcome is not None:
             return
         now = self._around.clocks.now()
+        was_up = self.state.link is Link.UP
         self.state, done = candidacy.step(self.state, event, now)
+        if was_up and self.state.link is Link.DOWN:
+            self.suspended_at = (self._around.timeline.now, now)
         for action in done:
             self._perform(action, now)
 
@@ -305,22 +330,22 @@ class Supervisor:
                     self.note(f"{event} {facts}")
             case Finish(outcome=outcome):
                 self._outcome = outcome
-            case StartCommand(lease_start=lease_start, token=token):
+            case StartCommand(lease_start=lease_start, token=token, slot=slot):
                 self._beats = self._beats.but(has_command=True)
                 self._lease_start = lease_start
-                self._tell_guard(wire.Start(lease_start=lease_start, environment={"ZKLEADER_TOKEN": str(token)}))
+                environment = {"ZKLEADER_TOKEN": str(token), "ZKLEADER_SLOT": str(slot)}
+                self._tell_guard(wire.Start(lease_start=lease_start, environment=environment))
             case ExtendLease(lease_start=lease_start):
                 assert self._lease_start is not None
-                self._around.judge.lease_extended(self._lease_start, now)
+                self._around.judge.lease_extended(self._lease_start, now, self._around.timing.lease)
                 self._lease_start = lease_start
                 self._tell_guard(wire.Extend(lease_start=lease_start))
-            case ReplaceGuard():
-                self._dismiss_guard()
-                self._blocked_until = self._around.timeline.now + self._around.timeline.between(0.0, 0.05)
-                self._replace_guard()
-                self.guard.hear(wire.Candidacy(guid=self.state.guid))
+            case TellSuspended(suspended_at=suspended_at):
+                self._tell_guard(wire.Suspended(suspended_at=suspended_at))
             case StopCommand(cause=cause):
-                self._tell_guard(wire.Stop(cause=cause))
+                self._tell_guard(wire.Stop(cause=cause, reason=self.state.loss))
+            case EndTenure(reason=reason):
+                self._tell_guard(wire.EndTenure(reason=reason))
             case _:
                 self._tell_guard(wire.KillNow())
 
@@ -328,8 +353,10 @@ class Supervisor:
         self.note(f"finished: {outcome.end.value} {outcome.reason}")
         if self.command_hangs() and outcome.end is not End.LOST_LATE:
             raise Violation(f"host {self._around.host} ends as if everything were gone: {outcome}")
+        if outcome.end is End.RESIGNED and self.state.chain.held is not None:
+            self._around.judge.resigned(self.state.chain.held.token)
         self.client.close()
-        rejoins = outcome.end is End.LOST and self._rejoins and not self.state.asked_by
+        rejoins = outcome.end in (End.LOST, End.RESIGNED, End.HOOK_FAILED) and self._rejoins and not self.state.asked_by
         again = rejoins or outcome.end is End.CANDIDACY_LOST
         if self._beats.has_command or not again:
             self._dismiss_guard()
@@ -350,7 +377,7 @@ class Supervisor:
         self._beats = Beats(timing=self._around.timing)
         self._failed = False
         self._heard.clear()
-        self.guard = Guard(self._around, self)
+        self.guard = self._keeper(self._around, self)
         self._guards(self.guard)
 
     # ---- the guard
@@ -375,7 +402,7 @@ class Supervisor:
             self._guard_failed("guard_died")
             return
         while self._heard:
-            event = _event(self._heard.popleft())
+            event = event_of(self._heard.popleft())
             if event is not None:
                 self._step(event)
         now = self._around.clocks.now()
@@ -396,19 +423,3 @@ class Supervisor:
         took = self._around.timeline.between(0.0, 0.1) if proven else PROOF_PATIENCE
         self._blocked_until = self._around.timeline.now + took
         self._inbox.appendleft((self.client, GuardFailed(reason=reason, proven=proven)))
-
-
-def _event(message: wire.Message) -> Event | None:
-    match message:
-        case wire.Started(pid=pid):
-            return CommandStarted(pid=pid)
-        case wire.TooLate():
-            return CommandTooLate()
-        case wire.ExecFailed(errno=errno):
-            return CommandFailed(errno=errno)
-        case wire.Stopping(cause=cause):
-            return CommandStopping(cause=cause)
-        case wire.Gone(cause=cause, wait_status=wait_status, in_time=in_time, lost=lost):
-            return CommandGone(cause=cause, wait_status=wait_status, in_time=in_time, lost=lost)
-        case _:
-            return None

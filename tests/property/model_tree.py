@@ -63,8 +63,8 @@ def without_session(tree: Tree, session: int) -> Tree:
 
 
 def changed(before: Tree, after: Tree) -> list[str]:
-    """Return the paths whose watches fire."""
-    return [path for path in before.keys() | after.keys() if _stat(before, path) != _stat(after, path)]
+    """Return the paths whose watches fire, in an order that is the same in every process."""
+    return [path for path in sorted(before.keys() | after.keys()) if _stat(before, path) != _stat(after, path)]
 
 
 def _stat(tree: Tree, path: str) -> Stat | None:

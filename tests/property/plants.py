@@ -1,36 +1,50 @@
 """Faults to plant in the core, one for each rule that carries the safety argument: each undoes one of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from faults import ELECTION
 
-from zkleader.core import actions, candidacy, claim, guard_state, records, tenure, termination
+from zkleader.core import (
+    actions,
+    candidacy,
+    claim,
+    guard_state,
+    pausing,
+    records,
+    release,
+    resignation,
+    sequence,
+    slots,
+    tenure,
+    tenure_end,
+    termination,
+)
 from zkleader.core.actions import End, Outcome
 from zkleader.core.beats import Beats
 from zkleader.core.chain import Attempt, Chain, Verdict
-from zkleader.core.events import CommandGone, CommandStopping, Content, Event, GuardFailed, Refusal, Refused, Touched
-from zkleader.core.lease import Instant
-from zkleader.core.records import Stat
+from zkleader.core.events import CommandStopping, Content, Event, GuardFailed, Refusal, Refused, Touched
+from zkleader.core.guard_events import FirstReaped, TreeGone
+from zkleader.core.lease import Instant, Timing
+from zkleader.core.records import LeaseRecord, ResignRequest, Stat
+from zkleader.core.resign_state import Due
 from zkleader.core.turn import Flight, Phase, Purpose, State, Turn
-from zkleader.core.wire import Cause
-
-Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def claims_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim, "claimable_in", lambda _state, _now: 0.0)
+    monkeypatch.setattr(slots, "claimable_in", lambda _state, _slot, _now: 0.0)
 
 
 def sight_outlives_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
     observe = claim.observe
 
-    def observe_once(turn: Turn, content: Content) -> Any:
-        before = turn.state.memory.sight
-        seen = observe(turn, content)
-        if before is not None and turn.state.memory.sight is not None:
-            turn.remember(sight=turn.state.memory.sight.but(since=before.since))
+    def observe_once(turn: Turn, slot: int, content: Content) -> Any:
+        before = turn.state.memory.sights.get(slot)
+        seen = observe(turn, slot, content)
+        if before is not None:
+            sight = turn.state.memory.sights[slot].but(since=before.since)
+            turn.remember(sights={**turn.state.memory.sights, slot: sight})
         return seen
 
     monkeypatch.setattr(claim, "observe", observe_once)
@@ -54,26 +68,43 @@ def releases_before_the_command_is_gone(monkeypatch: pytest.MonkeyPatch) -> None
 
     def stopping_is_gone(turn: Turn, event: CommandStopping) -> None:
         on_stopping(turn, event)
-        tenure._end_tenure(turn, Outcome(end=End.COMMAND_ENDED, reason=event.cause.value))
+        tenure_end.conclude(turn, Outcome(end=End.COMMAND_ENDED, reason=event.cause.value))
 
     monkeypatch.setattr(tenure, "on_stopping", stopping_is_gone)
 
 
-def starts_again_before_the_command_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    on_stopping = tenure.on_stopping
+def releases_without_the_programs_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    lose = tenure.lose
 
-    def stopping_is_gone(turn: Turn, event: CommandStopping) -> None:
-        on_stopping(turn, event)
-        gone = CommandGone(cause=event.cause, wait_status=0, in_time=True)
-        if event.cause is Cause.ENDED and tenure._is_restarted(turn.state, gone) and not turn.state.loss:
-            tenure._pause(turn, gone)
+    def lose_and_release(turn: Turn, reason: str) -> None:
+        is_first = not turn.state.loss
+        lose(turn, reason)
+        if is_first and turn.state.phase is Phase.STOPPING:
+            tenure_end.conclude(turn, Outcome(end=End.LOST, reason=reason))
 
-    monkeypatch.setattr(tenure, "on_stopping", stopping_is_gone)
+    monkeypatch.setattr(tenure, "lose", lose_and_release)
+
+
+def programs_act_to_the_end_of_the_successors_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Timing, "gone_after", property(lambda timing: timing.lease + 1.2 * timing.margin))
+
+
+def takes_the_end_of_the_first_process_for_all_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    first_reaped = termination._first_reaped
+
+    def first_reaped_is_gone(state: guard_state.State, event: FirstReaped, now: Instant) -> Any:
+        after, actions = first_reaped(state, event, now)
+        if event.alone or state.refusal is not None:
+            return after, actions
+        gone, more = sequence.follow(after, TreeGone(signalled=0, killed=0), now)
+        return gone, (*actions, *more)
+
+    monkeypatch.setattr(termination, "_first_reaped", first_reaped_is_gone)
 
 
 def creates_missing_records_released(monkeypatch: pytest.MonkeyPatch) -> None:
     new_record = records.new_record
-    monkeypatch.setattr(records, "new_record", lambda *, released: new_record(released=released or True))
+    monkeypatch.setattr(records, "new_record", lambda **wanted: new_record(**wanted | {"released": True}))
 
 
 def takes_the_token_from_the_creation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,8 +172,14 @@ def looks_at_versions_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Chain, "confirm", confirm_any)
 
 
-def claims_again_what_it_claimed_by_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim, "_claimed_another_record", lambda turn: turn.want(Purpose.RECORD))
+def claims_whatever_bears_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    claimed = records.claimed
+
+    def claimed_for_no_record_in_particular(*old: Any, **wanted: Any) -> LeaseRecord:
+        content = claimed(*old, **wanted).content
+        return LeaseRecord(content={name: value for name, value in content.items() if name != "czxid"})
+
+    monkeypatch.setattr(records, "claimed", claimed_for_no_record_in_particular)
 
 
 def beats_at_its_leisure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +218,7 @@ def waits_for_a_command_that_never_goes(monkeypatch: pytest.MonkeyPatch) -> None
     timers = candidacy._timers
 
     def timers_but_that(state: State, now: Instant) -> Iterator[float]:
-        hangs = state.phase is Phase.STOPPING and tenure.release_in(state, now) <= 0
+        hangs = state.phase is Phase.STOPPING and release.useful_for(state, now) <= 0
         return (left for left in timers(state, now) if left > 0 or not hangs)
 
     monkeypatch.setattr(candidacy, "_timers", timers_but_that)
@@ -196,3 +233,91 @@ def campaigns_with_a_failed_guard(monkeypatch: pytest.MonkeyPatch) -> None:
             take(turn, event)
 
     monkeypatch.setattr(candidacy, "_take", take_all_but_that)
+
+
+def resigns_whatever_tenure_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    def any_request(self: State) -> ResignRequest | None:
+        is_known = self.own_seen is not None and self.chain.held is not None
+        return records.resign_request_in(self.own_seen.content) if is_known and self.own_seen is not None else None
+
+    monkeypatch.setattr(State, "resign_request", property(any_request))
+
+
+def heeds_a_request_only_when_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    heed, on_answer = tenure.heed, tenure.on_answer
+
+    def on_answer_alone(turn: Turn, purpose: Purpose, flight: Flight, answer: Any) -> None:
+        on_answer(turn, purpose, flight, answer)
+        if purpose is Purpose.OWN:
+            heed(turn)
+
+    monkeypatch.setattr(tenure, "heed", lambda _turn: None)
+    monkeypatch.setattr(tenure, "on_answer", on_answer_alone)
+
+
+def trusts_its_watches_after_a_reconnect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidacy, "AFTER_CONNECTING", candidacy.AFTER_CONNECTING - {Purpose.OWN})
+
+
+def tells_an_end_without_asking_the_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
+    advance = resignation._Turn.advance
+
+    def advance_to_the_end(self: resignation._Turn) -> None:
+        advance(self)
+        if self.state.due is Due.CONFIRM:
+            self._conclude(resignation.End.LAPSED)
+
+    monkeypatch.setattr(resignation._Turn, "advance", advance_to_the_end)
+
+
+def thaws_without_a_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
+    doubt = pausing.doubt
+
+    def doubt_for_a_while(state: guard_state.State, now: Instant, *, by_clock: bool) -> str:
+        freezing = state.freezing
+        is_over = freezing is not None and now.held_since(freezing.since) > state.timing.renewal_interval
+        return "" if is_over else doubt(state, now, by_clock=by_clock)
+
+    monkeypatch.setattr(pausing, "doubt", doubt_for_a_while)
+
+
+def freezes_at_the_supervisors_word_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    doubt = pausing.doubt
+
+    def doubt_what_is_told(state: guard_state.State, now: Instant, *, by_clock: bool) -> str:  # noqa: ARG001
+        return doubt(state, now, by_clock=False)
+
+    monkeypatch.setattr(pausing, "doubt", doubt_what_is_told)
+    monkeypatch.setattr(pausing, "overdue_in", lambda _state, _now: None)
+
+
+def freezes_by_the_clock_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tenure, "on_suspended", lambda _turn: None)
+
+
+def thaws_by_any_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
+    extend = termination._extend
+
+    def extend_and_forget(state: guard_state.State, lease_start: Instant) -> guard_state.State:
+        extended = extend(state, lease_start)
+        return extended.but(suspended_at=None) if extended.lease_start != state.lease_start else extended
+
+    monkeypatch.setattr(termination, "_extend", extend_and_forget)
+
+
+def starts_unfrozen_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(turn: Turn) -> None:
+        held = turn.state.chain.held
+        assert held is not None
+        turn.actions.append(actions.StartCommand(lease_start=held.lease_start, token=held.token))
+
+    monkeypatch.setattr(tenure, "start_command", start)
+
+
+def never_thaws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pausing, "thaw", lambda state, _now: (state, ()))
+
+
+def leads_on_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Timing, "stop_after_with", lambda self, _on_disconnect: self.stop_after)
+    monkeypatch.setattr(tenure, "on_suspended", lambda _turn: None)

@@ -11,7 +11,10 @@ from faults import Fault, Kind, Target
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from simulation import Scenario
+from world import NO_HOOKS
 
+from zkleader.core.acts import Hooks
+from zkleader.core.disconnect import OnDisconnect
 from zkleader.core.lease import Timing
 from zkleader.core.restart import Restart
 
@@ -67,6 +70,24 @@ def fault(
     )
 
 
+HOOKS = st.builds(
+    Hooks,
+    on_elected=st.booleans(),
+    on_lost=st.sampled_from((True, True, False)),
+    timeout=st.sampled_from((0.05, 0.3, 0.8, 1.5)),  # leases
+)
+
+
+def alike(*numbers: int) -> st.SearchStrategy[tuple[int, ...]]:
+    """Choose one of the numbers of leaders for all hosts."""
+    return st.tuples(st.sampled_from(numbers), st.integers(3, 5)).map(lambda chosen: (chosen[0],) * chosen[1])
+
+
+def apart(*numbers: int) -> st.SearchStrategy[tuple[int, ...]]:
+    """Choose one of the numbers of leaders for each host."""
+    return st.lists(st.sampled_from(numbers), min_size=3, max_size=5).map(tuple)
+
+
 @st.composite
 def scenarios(
     draw: st.DrawFn,
@@ -79,12 +100,20 @@ def scenarios(
     least: int = 1,
     most: int = 10,
     overlapping: bool = True,
+    programs: bool = False,
+    mixed: bool = False,
+    on_disconnect: tuple[OnDisconnect, ...] = (OnDisconnect.CONTINUE,),
+    hooked: bool = False,
+    leaders: st.SearchStrategy[tuple[int, ...]] | None = None,
 ) -> Scenario:
     """Choose a scenario of so many faults; without overlapping, each begins after the end of the one before.
 
-    With a script its faults happen in that order instead, each placed from the start of the one before.
+    With a script its faults happen in that order instead, each placed from the start of the one before.  With programs
+    some of the hosts, or all, lead by themselves.  Mixed, every third scenario has a timing for each host; else all
+    have the same, as most users do.  Hooked, all hosts have hooks.  With leaders each host has its number of them.
     """
-    hosts = draw(st.integers(2, 4))
+    numbers = draw(leaders) if leaders is not None else ()
+    hosts = len(numbers) or draw(st.integers(2, 4))
     placed: list[Fault] = []
     start = end = draw(st.sampled_from(starts))
     one = st.tuples(faults if faults is not None else fault(*KINDS), st.booleans())
@@ -95,15 +124,21 @@ def scenarios(
         start = (end if after_end or not overlapping else start) + chosen.at
         end = start + chosen.lasts
         placed.append(replace(chosen, at=start))
+    one = st.sampled_from(timings)
+    is_mixed = mixed and draw(st.sampled_from((False, False, True)))
     return Scenario(
         seed=draw(st.integers(0, 2**20)),
-        timing=draw(st.sampled_from(timings)),
+        timings=tuple(draw(one) for _ in range(hosts)) if is_mixed else (draw(one),) * hosts,
         rates=tuple(draw(st.sampled_from(RATES)) for _ in range(hosts)),
         slews=tuple(draw(st.sampled_from(SLEWS)) for _ in range(hosts)),
+        on_disconnect=draw(st.sampled_from(on_disconnect)) if len(on_disconnect) > 1 else on_disconnect[0],
         session=draw(st.sampled_from(sessions)),
+        hooks=draw(HOOKS) if hooked else NO_HOOKS,
         rejoins=draw(st.booleans()),
         restart=draw(st.sampled_from(Restart)),
+        programs=draw(st.integers(1, hosts)) if programs else 0,
         faults=tuple(placed),
+        leaders=numbers,
     )
 
 
@@ -148,6 +183,8 @@ RIDDEN_OUT = scenarios(
             targets=(Target.STANDBY,),
             gaps=_APART,
         ),
+        # Both: what does not concern them.
+        fault(Kind.SCRIBBLE, targets=(Target.LEADER, Target.STANDBY), gaps=_APART),
     ),
     timings=(LONG,),
     sessions=(1.0,),

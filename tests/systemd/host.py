@@ -60,7 +60,7 @@ for name in bin sbin lib lib32 lib64 libx32; do
     if [ -L "/$name" ]; then cp -a "/$name" "$name"; fi
 done
 cp /etc/ld.so.cache /etc/passwd /etc/group etc/
-echo 'passwd: files' >etc/nsswitch.conf
+printf '%s: files\n' passwd hosts >etc/nsswitch.conf
 printf '%032d\n' 1 >etc/machine-id
 mount -t proc proc proc
 # Kernel settings are the host's.
@@ -215,9 +215,9 @@ class Host:
         path = self.path(inside)
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def add_relay(self, target: str) -> Relay:
-        """Let the host reach a server of ours."""
-        self._relays.append(Relay(self.pid, target))
+    def add_relay(self, target: str, port: int = 0) -> Relay:
+        """Let the host reach a server of ours; on a port of its own loopback, a free one unless it is named."""
+        self._relays.append(Relay(self.pid, target, port))
         return self._relays[-1]
 
     # Services. -------------------------------------------------------------------------------------------------------

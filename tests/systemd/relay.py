@@ -13,7 +13,7 @@ import threading
 LISTEN = """
 import socket, sys
 listener = socket.socket()
-listener.bind(("127.0.0.1", 0))
+listener.bind(("127.0.0.1", int(sys.argv[2])))
 listener.listen(64)
 with socket.socket(fileno=int(sys.argv[1])) as ours:
     socket.send_fds(ours, [b"x"], [listener.fileno()])
@@ -21,15 +21,18 @@ with socket.socket(fileno=int(sys.argv[1])) as ours:
 
 
 class Relay:
-    """Carries what comes to `hosts`, in the network namespace of a process, to `target` ("host:port") in ours."""
+    """Carries what comes to `hosts`, in the network namespace of a process, to `target` ("host:port") in ours.
 
-    def __init__(self, pid: int, target: str) -> None:
-        host, _, port = target.rpartition(":")
-        self._target = (host, int(port))
+    On a port that is free, unless one is named.
+    """
+
+    def __init__(self, pid: int, target: str, port: int = 0) -> None:
+        host, _, target_port = target.rpartition(":")
+        self._target = (host, int(target_port))
         ours, theirs = socket.socketpair()
         with ours, theirs:
             number = str(theirs.fileno())
-            line = ["nsenter", "-t", str(pid), "-n", "--", sys.executable, "-I", "-S", "-c", LISTEN, number]
+            line = ["nsenter", "-t", str(pid), "-n", "--", sys.executable, "-I", "-S", "-c", LISTEN, number, str(port)]
             subprocess.run(line, pass_fds=[theirs.fileno()], check=True, timeout=30)
             _, [descriptor], _, _ = socket.recv_fds(ours, 1, 1)
         self._listener = socket.socket(fileno=descriptor)

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from host import ROOT
 
-from zkleader.cli.run import DEFAULT_LEASE, DEFAULT_STOP_TIMEOUT
+from zkleader.cli.timing import DEFAULT_LEASE, DEFAULT_STOP_TIMEOUT
 from zkleader.core.lease import Timing
 from zkleader.exit_status import ExitStatus
 
 EXAMPLES = ROOT / "man" / "examples"
 SERVICES = sorted(path.name for path in EXAMPLES.glob("*.service"))
+UNITS = [*EXAMPLES.glob("*.service"), *EXAMPLES.glob("*.timer")]
 
 
 def settings_of(name: str, section: str = "Service") -> configparser.SectionProxy:
@@ -30,7 +31,7 @@ def test_systemd_finds_nothing_wrong_with_them(tmp_path: Path) -> None:
     if not shutil.which("systemd-analyze"):
         pytest.skip("there is no systemd-analyze")
     instances = []
-    for path in EXAMPLES.iterdir():
+    for path in UNITS:
         # The program need not be installed where the example says.
         text = path.read_text().replace("/usr/local/bin/zkleader", "/bin/true")
         (tmp_path / path.name).write_text(text)

@@ -1,5 +1,6 @@
 """The example unit under a real systemd: ready, standing by, taking over, stopped, killed, frozen, restarted."""
 
+import grp
 import os
 import signal
 import time
@@ -7,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from host import Host
 from processes import lives
 from service import LEASE, WATCHDOG, Service
 from waiting import wait_until
-from witness import Beat, overlaps, read_beats, tokens_rise
+from witness import beats_in, overlaps, spans, tokens_rise
 
 Make = Callable[..., Service]
 
@@ -24,22 +26,14 @@ def token_of(service: Service, deadline: float = 20.0) -> int:
 
 
 def wait_acting(beats: Path, token: int) -> None:
-    wait_until(lambda: any(beat.token == str(token) for beat in beats_of(beats)), what=f"tenure {token} acts")
-
-
-def beats_of(beats: Path) -> list[Beat]:
-    return read_beats(lines_of(beats))
-
-
-def lines_of(beats: Path) -> list[str]:
-    return beats.read_text().splitlines(keepends=True) if beats.exists() else []
+    wait_until(lambda: any(beat.token == token for beat in beats_in(beats)), what=f"tenure {token} acts")
 
 
 def assert_promise(beats: Path, *, tenures: int) -> None:
-    lines = lines_of(beats)
-    assert overlaps(lines) == []
-    assert tokens_rise(lines)
-    assert len({beat.token for beat in beats_of(beats)}) == tenures
+    acted = beats_in(beats)
+    assert overlaps(acted) == []
+    assert tokens_rise(acted)
+    assert len(spans(acted)) == tenures
 
 
 def lead(service: Service, beats: Path) -> list[int]:
@@ -109,7 +103,27 @@ def test_when_both_are_killed_nothing_survives_in_the_control_group(service: Mak
     killed_at = time.monotonic()
     wait_until(lambda: not any(map(lives, pids)), deadline=LEASE, what="the end of all that was the leader's")
     assert time.monotonic() - killed_at < SLACK
-    wait_until(lambda: len({beat.token for beat in beats_of(beats)}) == 2, deadline=20, what="the next tenure")
+    wait_until(lambda: len(spans(beats_in(beats))) == 2, deadline=20, what="the next tenure")
+    assert_promise(beats, tenures=2)
+
+
+def test_what_stands_still_is_killed_with_the_rest(service: Make, beats: Path) -> None:
+    """With --on-disconnect pause: delegated, the guard freezes it; and systemd's SIGKILL reaches what is frozen."""
+    first = service("a", "--on-disconnect", "pause", witness=("--daemonise",))
+    first.start()
+    token = token_of(first)
+    wait_acting(beats, token)
+    pids = first.pids()
+    supervisor, guard = first.supervisor_pid(), first.guard_pid()
+    os.kill(supervisor, signal.SIGSTOP)
+    wait_until(lambda: time.monotonic() - beats_in(beats)[-1].at_ns / 1e9 > 0.5, deadline=LEASE, what="it is still")
+    still = len(beats_in(beats))
+    os.kill(guard, signal.SIGSTOP)
+    os.kill(guard, signal.SIGKILL)
+    os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: not any(map(lives, pids)), deadline=LEASE, what="the end of all that was the leader's")
+    assert sum(beat.token == token for beat in beats_in(beats)) == still
+    wait_until(lambda: len(spans(beats_in(beats))) == 2, deadline=20, what="the next tenure")
     assert_promise(beats, tenures=2)
 
 
@@ -139,7 +153,7 @@ def test_stopping_stops_the_command_in_order_and_the_next_one_starts_at_once(ser
     wait_acting(beats, token_of(second, deadline=5))
     second.host.systemctl("stop", second.unit)
     assert second.shown("Result") == "success"
-    assert beats_of(beats)[-1].terminated
+    assert beats_in(beats)[-1].terminated
     assert_promise(beats, tenures=2)
 
 
@@ -208,3 +222,19 @@ def test_a_job_that_has_failed_is_seen_to_have_failed(service: Make) -> None:
     failing.start()
     shown = failing.wait_for(ActiveState="failed")
     assert (shown["ExecMainStatus"], shown["NRestarts"]) == ("3", "0")
+
+
+def test_a_secret_may_be_roots_and_be_read_through_a_group(host: Host, service: Make, beats: Path) -> None:
+    """A user that is made for the service owns no file before; root owns it, and lets a group of the unit's read it."""
+    secret = "/etc/zkleader/secret"
+    host.write(secret, "digest app:correct horse\n")
+    host.path(secret).chmod(0o640)
+    os.chown(host.path(secret), 0, grp.getgrnam("daemon").gr_gid)
+    settings = ("SupplementaryGroups=daemon", f"Environment=ZKLEADER_AUTH_FILE={secret}")
+    # Open all the same: the tests of this server have the path above it in common.
+    first = service("a", "--acl", "world:anyone:cdrwa", settings=settings)
+    leader = lead(first, beats)
+    assert "authentication=digest" in first.report()
+    for pid in leader:
+        shown = Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert b"correct horse" not in shown

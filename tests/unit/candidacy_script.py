@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from zkleader.core import candidacy, records
-from zkleader.core.actions import Action, Create, Delete, Get, ListNames, Multi, Request, Send, Sync, Tell
+from zkleader.core.actions import (
+    Action,
+    Create,
+    Delete,
+    Finish,
+    Get,
+    ListNames,
+    Multi,
+    Outcome,
+    Request,
+    Send,
+    Sync,
+    Tell,
+)
 from zkleader.core.events import (
     Answer,
     Answered,
@@ -18,6 +32,7 @@ from zkleader.core.events import (
     Event,
     Names,
     Tick,
+    Touched,
 )
 from zkleader.core.lease import Instant, Timing
 from zkleader.core.records import Identity, Stat
@@ -38,13 +53,21 @@ def at(seconds: float) -> Instant:
 
 def record(**fields: Any) -> bytes:
     """Return the data of a lease record: released, unless told otherwise."""
-    known = {"format": 1, "holder": "other", "beat": 3, "lease_ms": 10_000, "released": True, "token": 5, "id": "them"}
+    holder = "former" if fields.get("released", True) else "other"
+    known = {"format": 1, "holder": holder, "beat": 3, "lease_ms": 10_000, "released": True, "token": 5, "id": "them"}
     return json.dumps(known | fields).encode()
 
 
 def stat(version: int, czxid: int = 100) -> Stat:
     """Return a stat whose mzxid and mtime follow from the version."""
     return Stat(czxid=czxid, mzxid=1000 + version, version=version, mtime=50_000 + version, ctime=50_000)
+
+
+def outcome_of(actions: Sequence[Action]) -> Outcome:
+    """Return what the candidacy came to by these actions: one that ends it, and nothing else."""
+    (finish,) = actions
+    assert isinstance(finish, Finish)
+    return finish.outcome
 
 
 class Script:
@@ -95,6 +118,12 @@ class Script:
         self.join(seconds)
         self.claimed(seconds)
         self.do(seconds, CommandStarted(pid=9))
+
+    def reread(self, seconds: float, **fields: Any) -> list[Action]:
+        """Have our candidate written by somebody, and read it again; return what that calls for."""
+        path = f"{ELECTION}/{OWN}"
+        assert self.sent(seconds, Touched(path=path)) == [Get(path=path)]
+        return self.answer(seconds, path, Content(data=json.dumps({"format": 1} | fields).encode(), stat=stat(2)))
 
     def write(self) -> tuple[Multi, dict[str, Any]]:
         """Return the compare-and-set write in flight, and the record that it would make."""

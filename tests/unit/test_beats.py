@@ -16,15 +16,36 @@ POLL_LATENESS = 0.002
 
 def test_beats_are_due_at_once_and_then_every_renewal_interval() -> None:
     """The first tells whether the guard came up at all."""
-    beats = Beats(timing=TIMING)
+    beats = Beats(timing=TIMING, has_command=True)
     assert beats.due_in(at(100), None) == 0
     assert beats.sent(at(100)).due_in(at(100.5), None) == pytest.approx(1.5)
+
+
+def test_beats_are_seldom_while_there_is_no_command() -> None:
+    """A standby waits for days; nobody acts whom its guard would have to stop, and its host has better to do."""
+    beats = Beats(timing=TIMING)
+    assert beats.due_in(at(100), None) == 0
+    assert beats.sent(at(100)).due_in(at(100.5), None) == pytest.approx(4.5)
+
+
+def test_a_beat_is_due_at_once_when_the_command_is_to_start_after_a_long_silence() -> None:
+    """The guard may have frozen while nobody asked: that must show as early as it always did."""
+    waited = Beats(timing=TIMING).sent(at(100)).heard()
+    assert waited.but(has_command=True).due_in(at(104), at(104)) <= 0
+
+
+@pytest.mark.parametrize("lease", [2.0, 20.0, 60.0])
+def test_a_supervisor_that_waits_is_heard_of_long_before_its_silence_counts(lease: float) -> None:
+    """One lost beat must not look like a supervisor that is stuck, nor one late answer like a guard that is."""
+    timing = Timing(lease=lease, grace=0.1, stop_timeout=25)
+    assert 3 * Beats(timing=timing).interval < timing.supervisor_silence
+    assert 2 * Beats(timing=timing).interval <= timing.guard_silence
 
 
 def test_beats_are_due_as_often_as_a_watchdog_wants_to_hear_of_them() -> None:
     """But never less often than without it."""
     assert Beats(timing=TIMING, sign_interval=0.2).sent(at(100)).due_in(at(100.1), None) == pytest.approx(0.1)
-    assert Beats(timing=TIMING, sign_interval=60).sent(at(100)).due_in(at(100.5), None) == pytest.approx(1.5)
+    assert Beats(timing=TIMING, sign_interval=60).sent(at(100)).due_in(at(100.5), None) == pytest.approx(4.5)
 
 
 def test_silence_counts_from_the_first_beat_that_nobody_answered() -> None:

@@ -7,7 +7,6 @@ from candidacy_script import ELECTION, GUID, OWN, RECORD, Script, at, record, st
 
 from zkleader.core import candidacy
 from zkleader.core.actions import (
-    ANY_VERSION,
     Create,
     Delete,
     DropConnection,
@@ -24,6 +23,7 @@ from zkleader.core.actions import (
     StopCommand,
     Sync,
 )
+from zkleader.core.acts import Hooks
 from zkleader.core.events import (
     Answer,
     Answered,
@@ -178,21 +178,21 @@ def test_an_unreleased_record_is_claimed_after_its_lease_and_margin() -> None:
     assert script.do(15.34) == []
     (claim,) = script.sent(15.35)
     own = claim.operations[0]  # type: ignore[union-attr]
-    assert (own.path, own.version) == (f"{ELECTION}/{OWN}", ANY_VERSION)  # fails without it, and wakes who is behind
+    assert (own.path, own.version) == (f"{ELECTION}/{OWN}", 0)  # fails without it, and wakes who is behind
     assert claim.operations[1].version == 2  # type: ignore[union-attr]
 
 
 def test_sight_outlives_candidacies() -> None:
     """A standby that lost its session has seen what it has seen."""
     seen = Sight(czxid=100, version=1, since=at(-10.35))
-    script = Script(memory=Memory(began=at(0), sight=seen))
+    script = Script(memory=Memory(began=at(0), sights={0: seen}))
     (claim,) = script.join(0, data=UNRELEASED)
     assert isinstance(claim.request, Multi)  # type: ignore[union-attr]
 
 
 def test_a_server_that_lags_behind_is_not_believed() -> None:
     """An older version of the same record proves nothing about now."""
-    script = Script(memory=Memory(began=at(0), sight=Sight(czxid=100, version=5, since=at(0))))
+    script = Script(memory=Memory(began=at(0), sights={0: Sight(czxid=100, version=5, since=at(0))}))
     assert script.join(0, data=record(), version=4) == []
 
 
@@ -205,6 +205,7 @@ def test_an_unreadable_record_is_waited_out_as_if_it_said_a_minute(data: bytes) 
     script.answer(0, f"{ELECTION}/{OWN}", Content(data=b"{}", stat=stat(0)))
     script.answer(0, ListNames, Names(names=("lease-0", OWN)))
     script.answer(0, RECORD, Content(data=data, stat=stat(1)))
+    script.answer(0, ListNames, Names(names=("lease-0", OWN)))
     assert script.do(60.84) == []
     (claim,) = script.sent(60.86)
     assert isinstance(claim, Multi)
@@ -224,7 +225,7 @@ def test_a_missing_record_is_created_unreleased() -> None:
 def test_a_newer_format_is_never_claimed(where: str) -> None:
     """78: this version does not know its rules."""
     script = Script()
-    newer = b'{"format": 2}'
+    newer = b'{"format": 3}'
     if where == "record":
         (action,) = script.join(0, data=newer)
     else:
@@ -326,12 +327,35 @@ def test_a_claim_confirmed_too_late_starts_nothing_and_is_made_anew() -> None:
     assert script.state.phase is Phase.WAITING
 
 
-def test_a_claim_on_a_record_made_anew_ends_the_candidacy() -> None:
-    """Another czxid: there may be a leader.  With our guid on it, the record would be claimable without a wait."""
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_claim_that_hit_a_record_made_anew_is_waited_out_as_that_one_was(*, is_answered: bool) -> None:
+    """Another czxid: there may be a leader, who is not known and may have the longest lease.  It has begun anew."""
     script = Script()
     script.join(1)
-    actions = script.answer(2, Multi, Applied(stats=(None, stat(2, czxid=999))))
-    assert actions == [finish(End.CANDIDACY_LOST, reason="record_replaced")]
+    claim = Content(data=json.dumps(script.write()[1]).encode(), stat=stat(2, czxid=999))
+    if is_answered:
+        script.answer(2, Multi, Applied(stats=(None, claim.stat)))
+    else:
+        script.answer(2, Multi, Unanswered())
+        script.answer(2, Sync, Applied())
+        script.answer(2, ListNames, Names(names=("lease-0", OWN)))
+    assert [action.request for action in script.answer(2, RECORD, claim)] == [ListNames(path=ELECTION)]  # type: ignore[union-attr]
+    assert script.events() == ["waiting_out_lease"]
+    assert script.answer(2, ListNames, Names(names=("lease-0", OWN))) == []
+    assert script.do(2 + 60.84) == []
+    assert isinstance(script.sent(2 + 60.86)[0], Multi)
+    assert script.write()[1]["czxid"] == 999
+
+
+def test_somebody_elses_claim_that_hit_a_record_made_anew_is_not_taken_at_its_word() -> None:
+    """Its writer may know by now, or be frozen or dead, which nobody else can tell; and its lease may be short."""
+    script = Script()
+    claim = record(released=False, lease_ms=2000, czxid=99)
+    script.join(0, data=claim)
+    script.answer(0, ListNames, Names(names=("lease-0", OWN)))
+    assert script.do(2.28) == []
+    assert script.do(60.84) == []
+    assert isinstance(script.sent(60.86)[0], Multi)
 
 
 def test_a_watch_that_fires_before_its_answer_is_taken_is_not_lost() -> None:
@@ -423,6 +447,7 @@ def test_bad_version_is_read_before_it_is_believed() -> None:
         (Refused(refusal=Refusal.NO_NODE, index=0), "candidate_deleted"),
         (Refused(refusal=Refusal.NO_NODE, index=1), "record_deleted"),
         (Refused(refusal=Refusal.NO_AUTH, index=1), "not_permitted"),
+        (Refused(refusal=Refusal.NOT_AUTHENTICATED), "not_permitted"),
         (Applied(stats=(None, stat(3, czxid=999))), "record_replaced"),
     ],
 )
@@ -435,7 +460,7 @@ def test_what_a_renewal_may_learn_ends_leadership_at_once(answer: Answer, reason
     assert script.state.loss == reason
 
 
-@pytest.mark.parametrize("data", [record(holder="thief"), b"garbage", b'{"format": 2}'])
+@pytest.mark.parametrize("data", [record(holder="thief"), b"garbage", b'{"format": 3}'])
 def test_a_record_that_is_not_ours_any_more_ends_leadership(data: bytes) -> None:
     """Another guid, garbage or a newer format: none shows our claim."""
     script = Script()
@@ -446,7 +471,15 @@ def test_a_record_that_is_not_ours_any_more_ends_leadership(data: bytes) -> None
 
 
 def test_own_candidate_deleted_under_a_leader_is_a_loss() -> None:
-    """The own znode is watched; the probe confirms it."""
+    """The own znode is watched; nothing is asked first, because its name is never given again."""
+    script = Script()
+    script.lead(0)
+    assert script.do(1, Touched(path=f"{ELECTION}/{OWN}", is_deleted=True)) == [StopCommand(cause=Cause.LOSS)]
+    assert script.state.loss == "candidate_deleted"
+
+
+def test_own_candidate_found_gone_under_a_leader_is_a_loss() -> None:
+    """It was written, and is gone by the time that it is read."""
     script = Script()
     script.lead(0)
     script.do(1, Touched(path=f"{ELECTION}/{OWN}"))
@@ -476,12 +509,6 @@ def test_a_session_that_is_lost_is_a_loss() -> None:
 def gone(cause: Cause, status: int = 0, *, in_time: bool = True) -> CommandGone:
     """Return the guard's report."""
     return CommandGone(cause=cause, wait_status=status, in_time=in_time)
-
-
-def ours(script: Script, version: int = 2) -> Content:
-    """Return the record as this candidacy last wrote it."""
-    assert script.state.seen is not None
-    return Content(data=json.dumps(script.state.seen.record.content).encode(), stat=stat(version))  # type: ignore[union-attr]
 
 
 def test_nothing_is_released_before_everything_is_gone() -> None:
@@ -541,6 +568,16 @@ def test_what_is_not_proven_gone_is_not_released() -> None:
     assert script.do(1, GuardFailed(reason="guard_died", proven=False)) == [finish(End.LOST_LATE, reason="guard_died")]
 
 
+def test_on_lost_that_no_guard_can_run_is_told() -> None:
+    """What it would have undone is still there when the next one leads."""
+    script = Script(hooks=Hooks(on_lost=True))
+    script.lead(0)
+    script.do(1, GuardFailed(reason="guard_died", proven=True))
+    assert [tell.facts for tell in script.told if tell.event == "hook_skipped"] == [
+        {"hook": "on_lost", "reason": "guard_died"}
+    ]
+
+
 def test_a_record_that_somebody_else_holds_is_not_released() -> None:
     """The version is another one, and the read that follows shows whose it is."""
     script = Script()
@@ -559,7 +596,6 @@ def test_with_the_candidate_gone_the_record_alone_is_released() -> None:
     script.do(1, Touched(path=f"{ELECTION}/{OWN}"))
     script.answer(1, f"{ELECTION}/{OWN}", NO_NODE)
     script.do(2, gone(Cause.LOSS))
-    script.answer(2, RECORD, ours(script))
     multi, _ = script.write()
     assert [type(operation) for operation in multi.operations] == [SetData]
 

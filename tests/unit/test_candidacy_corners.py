@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from candidacy_script import ELECTION, GUID, OWN, RECORD, Script, at, record, stat
+from candidacy_script import ELECTION, GUID, OWN, RECORD, Script, at, outcome_of, record, stat
 
 from zkleader.core import candidacy
 from zkleader.core.actions import (
@@ -14,10 +14,10 @@ from zkleader.core.actions import (
     DropConnection,
     End,
     Exists,
-    Finish,
     Get,
     ListNames,
     Multi,
+    Outcome,
     Send,
     SetData,
     StartCommand,
@@ -42,7 +42,7 @@ from zkleader.core.events import (
     Touched,
     Unanswered,
 )
-from zkleader.core.turn import Memory, Phase, Purpose, Sight
+from zkleader.core.turn import Memory, Phase, Purpose, RecordOf, Sight
 from zkleader.core.wire import Cause
 
 NO_NODE = Refused(refusal=Refusal.NO_NODE)
@@ -54,8 +54,7 @@ ENDED = CommandGone(cause=Cause.ENDED, wait_status=0, in_time=True)
 
 def end_of(actions: Sequence[object]) -> End:
     """Return how the candidacy ended by these actions."""
-    (outcome,) = [action.outcome for action in actions if isinstance(action, Finish)]
-    return outcome.end
+    return outcome_of(actions).end
 
 
 def written(script: Script, version: int = 2) -> Content:
@@ -84,11 +83,33 @@ def test_an_election_that_another_made_meanwhile_is_joined() -> None:
     assert isinstance(again.request, Create)
 
 
-def test_joining_without_permission_is_told_at_once() -> None:
-    """77: waiting would not change it."""
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [
+        (Refusal.NO_AUTH, f"create a candidate in {ELECTION}"),
+        (Refusal.NOT_AUTHENTICATED, f"create a candidate in {ELECTION} without authentication"),
+        (Refusal.INVALID_ACL, f"create a candidate in {ELECTION} with the ACL asked for"),
+    ],
+)
+def test_joining_without_permission_is_told_at_once(refusal: Refusal, reason: str) -> None:
+    """77: waiting would not change it, and each has another remedy."""
     script = Script()
     script.connect()
-    assert end_of(script.answer(0, Create, NO_AUTH)) is End.NOT_PERMITTED
+    outcome = outcome_of(script.answer(0, Create, Refused(refusal=refusal)))
+    assert outcome == Outcome(end=End.NOT_PERMITTED, reason=reason)
+
+
+def test_what_may_not_be_made_is_named() -> None:
+    """The election's path would mislead whoever may not create what is above it."""
+    script = Script()
+    script.connect()
+    script.answer(0, Create, NO_NODE)
+    (above,) = script.answer(0, Multi, NO_NODE)
+    parent = ELECTION.rpartition("/")[0]
+    assert isinstance(above, Send)
+    assert above.request == Create(path=parent, data=b"")
+    outcome = outcome_of(script.answer(0, Create, NO_AUTH))
+    assert outcome.reason == f"create {parent} for the election {ELECTION}"
 
 
 def test_a_record_that_another_made_meanwhile_is_read() -> None:
@@ -131,18 +152,40 @@ def test_the_standby_watches_the_record() -> None:
     script.answer(0, f"{ELECTION}/{AHEAD}", Content(data=b"{}", stat=stat(0)))
     script.do(1, Touched(path=RECORD))
     script.answer(1, RECORD, Content(data=record(released=False, beat=4), stat=stat(2)))
-    assert script.state.memory.sight == Sight(czxid=100, version=2, since=at(1))
+    assert script.state.memory.sights[0] == Sight(czxid=100, version=2, since=at(1))
     script.do(5, Touched(path=f"{ELECTION}/{AHEAD}"))
     script.answer(5, ListNames, Names(names=("lease-0", OWN)))
     assert script.do(11.34) == []
     assert isinstance(script.sent(11.36)[0], Multi)
 
 
+def test_the_command_does_not_wait_for_what_its_own_claim_has_touched() -> None:
+    """A claim writes our candidate: its watch fires before the claim is confirmed, and is set again after the start."""
+    own = f"{ELECTION}/{OWN}"
+    script = Script()
+    script.join(0)
+    assert script.sent(0.1, Touched(path=own)) == []
+    start, watch = script.claimed(0.2)
+    assert isinstance(start, StartCommand)
+    assert isinstance(watch, Send)
+    assert watch.request == Get(path=own)
+
+
+def test_a_candidate_that_was_touched_while_a_claim_failed_is_read() -> None:
+    """It may be gone, and that may be why."""
+    own = f"{ELECTION}/{OWN}"
+    script = Script()
+    script.join(0)
+    assert script.sent(0.1, Touched(path=own, is_deleted=True)) == []
+    sent = script.answer(0.2, Multi, Refused(refusal=Refusal.NO_NODE, index=0))
+    assert Get(path=own) in [action.request for action in sent if isinstance(action, Send)]
+
+
 def test_a_record_made_anew_is_a_new_sight_at_the_same_version() -> None:
     """Versions begin at 0 again; czxids do not."""
-    script = Script(memory=Memory(began=at(0), sight=Sight(czxid=99, version=1, since=at(-100))))
+    script = Script(memory=Memory(began=at(0), sights={0: Sight(czxid=99, version=1, since=at(-100))}))
     assert script.join(0, data=record(released=False)) == []
-    assert script.state.memory.sight == Sight(czxid=100, version=1, since=at(0))
+    assert script.state.memory.sights[0] == Sight(czxid=100, version=1, since=at(0))
 
 
 @pytest.mark.parametrize(
@@ -155,7 +198,7 @@ def test_a_session_lost_while_waiting_ends_the_candidacy_and_hands_the_memory_on
     assert end_of(script.do(3, SessionLost(reason=reason))) is end
     memory = script.state.memory
     assert (memory.reached, memory.election_seen, memory.led) == (True, True, False)
-    assert memory.sight == Sight(czxid=100, version=1, since=at(0))
+    assert memory.sights[0] == Sight(czxid=100, version=1, since=at(0))
 
 
 def test_a_guard_that_fails_while_waiting_ends_everything() -> None:
@@ -183,6 +226,18 @@ def test_a_claim_that_may_not_be_written_leaves_the_queue() -> None:
     script = Script()
     script.join(0)
     assert end_of(script.answer(0, Multi, NO_AUTH)) is End.NOT_PERMITTED
+
+
+@pytest.mark.parametrize(
+    ("index", "what"),
+    [(0, f"write our candidate in {ELECTION} with the ACL given to it"), (1, f"write the lease record {RECORD}")],
+)
+def test_what_of_a_claim_was_not_permitted_is_told(index: int, what: str) -> None:
+    """Our candidate has the ACL that we wanted, which may shut ourselves out; the record has that of who made it."""
+    script = Script()
+    script.join(0)
+    refused = Refused(refusal=Refusal.NO_AUTH, index=index)
+    assert outcome_of(script.answer(0, Multi, refused)) == Outcome(end=End.NOT_PERMITTED, reason=what)
 
 
 def test_a_claim_made_without_its_candidate_is_refused_and_the_candidate_looked_for() -> None:
@@ -213,12 +268,12 @@ def test_a_claim_that_was_not_applied_is_made_again_with_another_beat() -> None:
     script.do(2, Suspended())
     script.answer(2, Multi, Unanswered())
     script.connect(3)
-    for purpose in (Purpose.SYNC, Purpose.LIST, Purpose.OWN, Purpose.RECORD):
+    for purpose in (Purpose.SYNC, Purpose.LIST, Purpose.OWN, RecordOf(0)):
         answer = {
             Purpose.SYNC: Applied(),
             Purpose.LIST: Names(names=("lease-0", OWN)),
             Purpose.OWN: Content(data=b"{}", stat=stat(0)),
-            Purpose.RECORD: Content(data=record(), stat=stat(1)),
+            RecordOf(0): Content(data=record(), stat=stat(1)),
         }[purpose]
         script.do(3, Answered(number=script.state.flights[purpose].number, answer=answer))
     beats.append(script.write()[1]["beat"])
@@ -310,27 +365,24 @@ def test_a_release_over_an_old_version_reads_again() -> None:
     assert script.write()[0].operations[0].version == 5  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("doubt", ["answer lost", "suspended", "candidate gone"])
+@pytest.mark.parametrize("doubt", ["answer lost", "suspended"])
 def test_what_the_last_write_did_not_show_is_read_before_it_is_released(doubt: str) -> None:
-    """A renewal in doubt may be there or not; without our candidate nothing tells that the election still stands."""
+    """A renewal in doubt may be there or not."""
     script = Script()
     script.lead(0)
     if doubt == "answer lost":
         script.do(2)
         script.answer(2, Multi, Unanswered())
         script.answer(2, Sync, Applied())
-    elif doubt == "suspended":
+    else:
         script.do(2)
         script.do(2, Suspended())
         script.answer(2, Multi, Unanswered())
-    else:
-        script.do(1, Touched(path=f"{ELECTION}/{OWN}"))
-        script.answer(1, f"{ELECTION}/{OWN}", NO_NODE)
     script.do(3, ENDED)
     if doubt == "suspended":
         script.connect(3)
     assert all(flight.record is None or not flight.record.released for flight in script.state.flights.values())
-    assert Purpose.RECORD in script.state.flights
+    assert RecordOf(0) in script.state.flights
 
 
 def test_a_record_that_is_another_one_is_read_before_it_is_released() -> None:
@@ -411,8 +463,9 @@ def test_leaving_while_suspended_takes_a_moment_to_close_the_session() -> None:
         if again:
             assert end_of(script.do(3, LeaveAsked(signal=2))) is End.LEFT
         else:
-            assert script.do(5.9) == []
-            assert end_of(script.do(6)) is End.LEFT
+            assert candidacy.next_step_in(script.state, at(2)) == pytest.approx(2)
+            assert script.do(3.9) == []
+            assert end_of(script.do(4)) is End.LEFT
 
 
 def test_a_candidacy_that_has_ended_does_nothing_more() -> None:

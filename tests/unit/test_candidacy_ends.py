@@ -4,7 +4,7 @@ from signal import SIGHUP, SIGINT, SIGQUIT
 from typing import Any
 
 import pytest
-from candidacy_script import ELECTION, GUID, OWN, RECORD, Script, at, record, stat
+from candidacy_script import ELECTION, GUID, OWN, RECORD, Script, at, outcome_of, record, stat
 
 from zkleader.core import candidacy, records
 from zkleader.core.actions import Create, End, Finish, Get, ListNames, Multi, Outcome, Send, StopCommand
@@ -33,13 +33,6 @@ LOST = CommandGone(cause=Cause.LOSS, wait_status=15, in_time=True)
 AHEAD = "other-n_0000000003"
 
 
-def outcome_of(actions: list[object]) -> Outcome:
-    """Return the outcome, the only thing that was wanted."""
-    (finish,) = actions
-    assert isinstance(finish, Finish)
-    return finish.outcome
-
-
 # ---- a command that does not go
 
 
@@ -52,7 +45,7 @@ def test_a_command_that_never_goes_does_not_hold_up_the_election() -> None:
     assert left is not None
     assert left == pytest.approx(19)
     assert script.do(19.9) == []
-    assert outcome_of([*script.do(20)]).end is End.LOST_LATE
+    assert outcome_of(script.do(20)).end is End.LOST_LATE
     assert script.events() == ["command_not_gone"]
 
 
@@ -62,7 +55,7 @@ def test_a_loss_of_a_command_that_never_goes_leaves_the_record_alone() -> None:
     script.lead()
     script.sent(1, Touched(path=f"{ELECTION}/{OWN}"))
     script.answer(1, f"{ELECTION}/{OWN}", Refused(refusal=Refusal.NO_NODE))
-    assert outcome_of([*script.do(20)]).end is End.LOST_LATE
+    assert outcome_of(script.do(20)).end is End.LOST_LATE
 
 
 def test_thawed_after_the_lease_the_guards_word_is_heard_before_its_silence_is_judged() -> None:
@@ -71,7 +64,7 @@ def test_thawed_after_the_lease_the_guards_word_is_heard_before_its_silence_is_j
     script.lead()
     script.do(60, SessionLost(reason="session_expired"))
     assert script.state.phase is Phase.STOPPING
-    assert outcome_of([*script.do(60, LOST)]).end is End.LOST
+    assert outcome_of(script.do(60, LOST)).end is End.LOST
 
 
 def test_a_command_that_never_goes_though_nothing_is_lost_keeps_the_lease() -> None:
@@ -138,7 +131,7 @@ def test_what_a_failed_guard_left_and_is_not_proven_gone_is_told_so() -> None:
     """80: no script may go on as if nothing of the command were left."""
     script = Script()
     script.lead()
-    outcome = outcome_of([*script.do(1, GuardFailed(reason="guard_died", proven=False))])
+    outcome = outcome_of(script.do(1, GuardFailed(reason="guard_died", proven=False)))
     assert outcome == Outcome(end=End.LOST_LATE, reason="guard_died")
 
 
@@ -151,7 +144,7 @@ def test_a_second_candidacy_that_is_not_connected_yet_does_not_end_for_want_of_a
     assert script.do(0) == []
     assert candidacy.next_step_in(script.state, at(0)) == pytest.approx(20)
     assert script.do(19.9) == []
-    assert outcome_of([*script.do(20)]).end is End.NOT_ELECTED
+    assert outcome_of(script.do(20)).end is End.NOT_ELECTED
 
 
 def test_a_connection_that_breaks_before_the_place_is_known_is_waited_for() -> None:
@@ -185,7 +178,7 @@ def test_a_release_that_is_of_no_use_any_more_is_not_missed() -> None:
     script = Script()
     script.lead()
     assert script.do(60, SessionLost(reason="session_expired")) == [StopCommand(cause=Cause.LOSS)]
-    assert outcome_of([*script.do(60, LOST)]).end is End.LOST
+    assert outcome_of(script.do(60, LOST)).end is End.LOST
     assert script.events() == []
 
 
@@ -200,7 +193,8 @@ def test_a_release_that_a_lost_session_prevents_is_told() -> None:
 
 def test_a_claim_over_our_own_does_not_call_it_lapsed() -> None:
     """A claim that was confirmed too late ran nothing: whoever led before it is still the previous one."""
-    old = records.parse_lease_record(record(holder=GUID, released=False, previous={"id": "them", "reason": "ended"}))
+    shown = record(holder=GUID, released=False, previous={"id": "them", "reason": "ended"})
+    old = records.parse_lease_record(shown, stat(3))
     assert isinstance(old, records.LeaseRecord)
     identity = Identity(id="me", host="h", pid=1, command="c", version="0")
     new = records.claimed(old, stat(3), guid=GUID, beat=9, lease=20, identity=identity)
@@ -291,7 +285,7 @@ def done_at(start: int, status: int = 0) -> bytes:
 def test_a_period_that_is_done_is_left_without_a_claim() -> None:
     """0, and nothing is written."""
     script = Script(**ONCE)
-    assert outcome_of([*script.join(0, data=done_at(ARRIVED - 29_000))]) == Outcome(end=End.DONE, reason="already_done")
+    assert outcome_of(script.join(0, data=done_at(ARRIVED - 29_000))) == Outcome(end=End.DONE, reason="already_done")
 
 
 def test_a_period_that_is_done_is_seen_behind_others_too() -> None:
@@ -324,6 +318,16 @@ def test_a_run_that_is_due_is_claimed(options: dict[str, Any], data: bytes) -> N
         assert told["status"] == 0
 
 
+def test_who_took_long_to_join_belongs_to_the_period_in_which_it_began() -> None:
+    """Cut off while others ran what the clock had struck for, it would come too late, and do it again."""
+    script = Script(**ONCE)
+    assert outcome_of(script.join(14, data=done_at(ARRIVED - 40_000))).end is End.DONE
+    script = Script(**ONCE)
+    assert script.join(5, data=done_at(ARRIVED - 40_000))
+    assert script.state.memory.arrived == ARRIVED - 5_000
+    assert script.write()
+
+
 def test_a_run_that_has_ended_is_recorded_with_the_release() -> None:
     """One compare-and-set: no successor can see the one without the other."""
     script = Script(**ONCE)
@@ -332,7 +336,7 @@ def test_a_run_that_has_ended_is_recorded_with_the_release() -> None:
     assert script.write()[1]["last_run"] == {
         "start": stat(2).mtime, "token": stat(2).mzxid, "id": "me", "status": 3, "end": None,
     }  # fmt: skip
-    assert outcome_of([*script.claimed(1, version=3)]).end is End.COMMAND_ENDED
+    assert outcome_of(script.claimed(1, version=3)).end is End.COMMAND_ENDED
 
 
 @pytest.mark.parametrize("cause", [Cause.ASKED, Cause.LOSS])
@@ -351,7 +355,7 @@ def test_a_run_that_was_broken_off_at_its_terminal_is_not_recorded_as_done(numbe
     script.lead()
     script.do(1, CommandGone(cause=Cause.ENDED, wait_status=number, in_time=True))
     assert script.write()[1]["last_run"]["status"] is None
-    assert outcome_of([*script.claimed(1, version=3)]) == Outcome(end=End.COMMAND_ENDED, number=number, reason="ended")
+    assert outcome_of(script.claimed(1, version=3)) == Outcome(end=End.COMMAND_ENDED, number=number, reason="ended")
 
 
 def test_a_run_that_could_not_be_recorded_is_told_so() -> None:

@@ -22,7 +22,7 @@ def claimed(seconds: float = 0.0) -> Chain:
 
 def shown(**fields: object) -> LeaseRecord | Unreadable | NewerFormat:
     """Return a record of ours, as a read shows it."""
-    return records.parse_lease_record(record(holder=GUID, released=False, **fields))
+    return records.parse_lease_record(record(holder=GUID, released=False, **fields), stat(1))
 
 
 def test_a_claim_counts_from_before_its_sending_and_its_zxid_is_the_token() -> None:
@@ -104,10 +104,10 @@ def test_a_record_of_ours_without_a_doubted_beat_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("read", "czxid"),
     [
-        (records.parse_lease_record(record(holder="thief")), 100),
-        (records.parse_lease_record(record(holder=GUID)), 101),
+        (records.parse_lease_record(record(holder="thief"), stat(5)), 100),
+        (records.parse_lease_record(record(holder=GUID), stat(5, czxid=101)), 101),
         (Unreadable(reason="not JSON"), 100),
-        (NewerFormat(format=2), 100),
+        (NewerFormat(format=3), 100),
     ],
 )
 def test_what_does_not_show_our_claim_is_not_ours(read: LeaseRecord | Unreadable | NewerFormat, czxid: int) -> None:

@@ -3,21 +3,29 @@
 import socket
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kazoo.exceptions import ConnectionLoss
 from kazoo.handlers import utils
 from kazoo.handlers.threading import SequentialThreadingHandler
+from kazoo.protocol.states import Callback
 from waiting import wait_until
 
+from zkleader.core.actions import Get
+from zkleader.core.events import Answered, Suspended, Unanswered
 from zkleader.core.lease import Timing
+from zkleader.zk.access import Access
 from zkleader.zk.connecting import Connection
 from zkleader.zk.hosts import parse_hosts
 from zkleader.zk.session import Session
+from zkleader.zk.sockets import Sockets
 
 TIMING = Timing(lease=20.0, grace=5.0, stop_timeout=5.0)
 """A cap of 0.8 s, doubled up to 4 s."""
 
+ACCESS = Access(hosts=parse_hosts("ensemble"))
 MANY = parse_hosts("10.0.0.1,10.0.0.2,10.0.0.3").servers
 MORE = parse_hosts("10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4,10.0.0.5").servers
 
@@ -38,7 +46,7 @@ def caps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture
 def session() -> Iterator[Session]:
     """Give a session of one name; it is closed at the end."""
-    session = Session(parse_hosts("ensemble").servers, TIMING, lambda _event: None)
+    session = Session(ACCESS, TIMING, lambda _event: None)
     yield session
     session.close()
 
@@ -70,12 +78,12 @@ def test_the_handshake_has_the_cap_of_its_attempt(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(utils, "create_tcp_connection", lambda *_, **__: ours)
     monkeypatch.setattr(SequentialThreadingHandler, "select", lambda _self, *args: select(*args))
-    connection = Connection(TIMING)
+    connection = Connection(ACCESS, TIMING)
     connection.go_to(MANY[:1])
-    connection._handler.create_connection(address=("10.0.0.1", 2181))
-    connection._handler.select([ours], [], [], 13.0)
-    connection._handler.create_connection(address=("10.0.0.1", 2181))
-    connection._handler.select([ours], [], [], 13.0)
+    connection._sockets.create_connection(address=("10.0.0.1", 2181))
+    connection._sockets.select([ours], [], [], 13.0)
+    connection._sockets.create_connection(address=("10.0.0.1", 2181))
+    connection._sockets.select([ours], [], [], 13.0)
     assert waited == [0.8, 1.6]
 
 
@@ -99,5 +107,42 @@ def test_an_error_of_kazoos_own_reaches_no_terminal(monkeypatch: pytest.MonkeyPa
     def fail() -> None:
         raise RuntimeError("xids do not match")
 
-    Connection(TIMING)._handler.spawn(fail).join()
+    Connection(ACCESS, TIMING)._sockets.spawn(fail).join()
     assert printed == []
+
+
+def test_callbacks_are_called_at_once_and_no_thread_is_started_for_them() -> None:
+    """Each thread between a packet and the loop is one more to be woken on the way of a hand-over."""
+    sockets = Sockets(TIMING, None)
+    threads = threading.active_count()
+    sockets.start()
+    assert threading.active_count() == threads
+    called: list[object] = []
+    sockets.dispatch_callback(Callback("watch", called.append, ("event",)))
+    answer = sockets.async_result()
+    answer.rawlink(called.append)
+    answer.set("value")
+    assert called == ["event", answer]
+    sockets.stop()
+
+
+def test_a_callback_that_fails_ends_nobody_elses_work() -> None:
+    """It is called in the thread that has the connection, and the next answer is read by that one too."""
+    sockets = Sockets(TIMING, None)
+    sockets.start()
+    answer = sockets.async_result()
+    answer.rawlink(lambda _result: 1 / 0)
+    answer.set("value")
+    assert answer.get() == "value"
+
+
+def test_who_hears_of_a_lost_answer_has_heard_that_the_connection_is_down() -> None:
+    """Or it would ask again before kazoo says so, and kazoo keeps such a request for the next connection."""
+    told: list[object] = []
+    session = Session(Access(hosts=parse_hosts("10.0.0.1")), TIMING, told.append)
+    session._connection.is_ready = True
+    session._on_result(1, Get(path="/a"), SimpleNamespace(exception=ConnectionLoss()))
+    session._on_result(2, Get(path="/b"), SimpleNamespace(exception=ConnectionLoss()))
+    session.submit(3, Get(path="/c"))
+    lost = [Answered(number=number, answer=Unanswered()) for number in (1, 2, 3)]
+    assert told == [Suspended(), *lost]

@@ -23,24 +23,40 @@ FORKS = {"fork", "forkpty", "posix_spawn", "posix_spawnp"}
 # What a part may import of ours: parts, or single modules of a part. "zkleader" itself (the version) is free for all.
 PARTS = {
     "core": {"core"},
-    "zk": {"zk", "core"},
+    "named_file": set[str](),
+    "zk": {"zk", "core", "errors", "named_file"},
     "guard": {"guard", "core"},
     "exit_status": set[str](),
-    "config": {"core", "exit_status", "zk.hosts"},  # the syntax of host strings, which needs no kazoo
-    "log": {"core", "config", "exit_status"},
+    "config": {"core", "exit_status", "zk.access", "zk.hosts"},  # what they say, which needs no kazoo
+    "harmless": set[str](),
+    "log": {"core", "harmless"},
     "systemd": {"core"},
-    "inbox": {"core", "zk.hosts"},
+    "signals": {"core"},
+    "errors": set[str](),
+    "sessions": {"core", "zk"},
+    "reaching": {"config", "zk"},
+    "library": {"core", "zk", "config", "errors", "guard.system", "reaching", "sessions"},
+    "inbox": {"core", "sessions"},
     "terminal": {"core", "guard"},
     "job": {"core", "terminal"},
     "custody": {"core", "guard", "config", "terminal"},
+    "guard_words": {"core", "config", "result"},
+    "resign": {"core", "zk", "guard", "sessions"},
+    "check": {"core", "zk", "guard", "config", "exit_status", "status.text"},
+    "hooks": {"config"},
     "demo": {
         "core",
         "exit_status",
         "guard",
     },  # the guard's ways to find and end processes; candidates are programs of their own
-    "result": {"core", "config", "log"},
+    "whole_file": {"config"},
+    "result": {"core", "log", "whole_file"},
+    "metrics": {"core"},
+    "metrics_file": {"core", "config", "metrics", "whole_file"},
+    "status": {"core", "harmless", "zk.access"},
     "supervisor": {
-        "core", "zk", "guard", "config", "custody", "exit_status", "job", "log", "systemd", "inbox", "result",
+        "core", "zk", "guard", "config", "custody", "exit_status", "guard_words", "job", "log", "systemd", "inbox",
+        "result", "sessions", "signals", "metrics_file",
     },
 }  # fmt: skip
 FREE = {"cli", "__main__", "__init__"}  # the outermost ring, and the library's lazy door
@@ -169,4 +185,10 @@ def test_the_judge_of_the_demonstration_is_pure() -> None:
 def test_the_configuration_loads_no_kazoo() -> None:
     """A wrong value is refused before anything is created, and `--help` answers at once."""
     roots = {name.partition(".")[0] for name in loaded_by("zkleader.config")}
-    assert not roots & {"kazoo", "psutil", "structlog"}
+    assert not roots & {"kazoo", "psutil", "structlog", "ssl", "puresasl"}
+
+
+def test_the_command_line_loads_no_tls() -> None:
+    """It takes as long to import as half of kazoo; who speaks plain text gets it with kazoo, when the guard starts."""
+    roots = {name.partition(".")[0] for name in loaded_by("zkleader.cli.main")}
+    assert not roots & {"kazoo", "ssl", "puresasl"}

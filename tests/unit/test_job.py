@@ -8,6 +8,7 @@ from zkleader.core import wire
 from zkleader.core.job import (
     Action,
     ContinueAsked,
+    ContinueGroup,
     Ended,
     Event,
     Foreground,
@@ -37,14 +38,16 @@ def stopped(number: int = SIGTSTP) -> wire.FirstStopped:
     return wire.FirstStopped(pid=PID, signal=number, wants_terminal=number == SIGTTIN)
 
 
-GO_ON = TellGuard(message=wire.Continue())
+GO_ON = TellGuard(message=wire.Continue(is_continued=False))
+GOES_ON = TellGuard(message=wire.Continue(is_continued=True))
 
 
-def play(place: Place, *script: tuple[Event, Foreground, tuple[Action, ...]]) -> State:
+def play(place: Place, *script: tuple[Event, Foreground, tuple[Action, ...]], has_left: bool = False) -> State:
     """Run a script after the command's start; return the last state."""
-    state, _ = step(State(place=place), STARTED, Foreground.OTHERS)
+    in_our_group = place is Place.SHARED and not has_left
+    state, _ = step(State(place=place), STARTED, Foreground.OTHERS, in_our_group=in_our_group)
     for event, foreground, expected in script:
-        state, actions = step(state, event, foreground)
+        state, actions = step(state, event, foreground, in_our_group=in_our_group)
         assert actions == expected, event
     return state
 
@@ -72,7 +75,7 @@ def test_a_foreground_command_that_is_stopped_stops_us_and_is_continued_with_us(
     state = play(
         Place.FOREGROUND,
         (stopped(), Foreground.COMMANDS, STOP),
-        (ContinueAsked(), Foreground.OURS, (GIVE, GO_ON)),
+        (ContinueAsked(), Foreground.OURS, (GIVE, GOES_ON)),
         (wire.Continued(), Foreground.COMMANDS, ()),
         (stopped(SIGSTOP), Foreground.COMMANDS, STOP),
     )
@@ -89,17 +92,32 @@ def test_bg_continues_it_without_the_terminal() -> None:
 
 
 def test_what_was_said_before_it_was_continued_is_no_news() -> None:
-    """Else a stop that was reported while we were stopped would stop us again as soon as the user continues us."""
+    """Else a stop that was reported while we were stopped would stop us again as soon as the user continues us.
+
+    What came later the guard says again.
+    """
     state = play(
         Place.FOREGROUND,
         (stopped(), Foreground.COMMANDS, STOP),
-        (ContinueAsked(), Foreground.OURS, (GIVE, GO_ON)),
+        (ContinueAsked(), Foreground.OURS, (GIVE, GOES_ON)),
         (stopped(), Foreground.COMMANDS, ()),
         (ContinueAsked(), Foreground.COMMANDS, ()),
         (stopped(), Foreground.COMMANDS, ()),
         (wire.Continued(), Foreground.COMMANDS, ()),
+        (stopped(), Foreground.COMMANDS, STOP),
     )
-    assert state.phase is Phase.RUNNING
+    assert state.phase is Phase.STOPPED
+
+
+def test_that_we_were_continued_is_learned_twice_and_sends_one_signal() -> None:
+    """By running again and from the shell: a second one would undo a Ctrl-Z that was pressed between the two."""
+    play(
+        Place.FOREGROUND,
+        (stopped(), Foreground.COMMANDS, STOP),
+        (ContinueAsked(), Foreground.OURS, (GIVE, GOES_ON)),
+        (wire.Continued(), Foreground.COMMANDS, ()),
+        (ContinueAsked(), Foreground.COMMANDS, (GOES_ON,)),
+    )
 
 
 def test_a_background_command_that_reads_does_not_stop_us() -> None:
@@ -107,7 +125,7 @@ def test_a_background_command_that_reads_does_not_stop_us() -> None:
     play(
         Place.FOREGROUND,
         (stopped(SIGTTIN), Foreground.OTHERS, ()),
-        (ContinueAsked(), Foreground.OURS, (GIVE, GO_ON)),
+        (ContinueAsked(), Foreground.OURS, (GIVE, GOES_ON)),
     )
 
 
@@ -121,10 +139,11 @@ def test_a_shell_that_moves_us_to_the_foreground_without_a_word_is_noticed() -> 
         (look, Foreground.COMMANDS, ()),
         (stopped(SIGTTIN), Foreground.OTHERS, ()),
         (look, Foreground.OTHERS, ()),
-        (look, Foreground.OURS, (GIVE, GO_ON)),
+        (look, Foreground.OURS, (GIVE, GOES_ON)),
         (look, Foreground.COMMANDS, ()),
     )
-    play(Place.SHARED, (stopped(SIGTTIN), Foreground.OTHERS, ()), (look, Foreground.OURS, (GO_ON,)))
+    # The terminal has stopped its neighbours too, and nobody else would continue them.
+    play(Place.SHARED, (stopped(SIGTTIN), Foreground.OTHERS, ()), (look, Foreground.OURS, (ContinueGroup(), GOES_ON)))
     # Who was stopped on purpose stays so.
     play(
         Place.SHARED, (look, Foreground.OURS, ()), (stopped(SIGSTOP), Foreground.OURS, ()), (look, Foreground.OURS, ())
@@ -141,7 +160,7 @@ def test_a_command_that_cannot_be_given_the_terminal_is_not_continued_for_ever()
 
 def test_a_command_that_wants_the_terminal_while_we_are_in_the_foreground_gets_it() -> None:
     """It may have asked just before it was given."""
-    play(Place.FOREGROUND, (stopped(SIGTTIN), Foreground.OURS, (GIVE, GO_ON)))
+    play(Place.FOREGROUND, (stopped(SIGTTIN), Foreground.OURS, (GIVE, GOES_ON)))
     play(Place.FOREGROUND, (stopped(SIGTTIN), Foreground.COMMANDS, (GO_ON,)))
 
 
@@ -153,12 +172,23 @@ def test_a_command_that_is_stopped_by_somebody_else_does_not_stop_us(place: Plac
 
 
 def test_of_a_shared_group_we_stop_when_the_command_has() -> None:
-    """The terminal has stopped it as well; forwarded, it would be told twice."""
+    """The terminal has stopped it as well, and whoever continues us continues it: told again, it would be too late."""
     play(
         Place.SHARED,
         (CTRL_Z, Foreground.OTHERS, ()),
         (stopped(), Foreground.OTHERS, STOP),
+        (ContinueAsked(), Foreground.OTHERS, (GOES_ON,)),
+    )
+
+
+def test_a_command_that_has_left_the_shared_group_is_stopped_and_continued_by_us() -> None:
+    """As ``timeout`` does: the terminal does not reach it."""
+    play(
+        Place.SHARED,
+        (CTRL_Z, Foreground.OTHERS, (FORWARD,)),
+        (stopped(), Foreground.OTHERS, STOP),
         (ContinueAsked(), Foreground.OTHERS, (GO_ON,)),
+        has_left=True,
     )
 
 
@@ -188,15 +218,15 @@ def test_without_a_command_we_stop_at_once() -> None:
     """Waiting in the queue, there is nobody to wait for."""
     asked = CTRL_Z.but(has_command=False)
     for place in Place:
-        state, actions = step(State(place=place), asked, Foreground.OURS)
+        state, actions = step(State(place=place), asked, Foreground.OURS, in_our_group=False)
         assert actions == STOP
-        state, actions = step(state, ContinueAsked(), Foreground.OURS)
+        state, actions = step(state, ContinueAsked(), Foreground.OURS, in_our_group=False)
         assert (state.phase, actions) == (Phase.RUNNING, ())
 
 
 def test_a_stop_while_the_command_starts_is_told_to_the_guard() -> None:
     """The race: the terminal may have sent it before the command was there."""
-    _, actions = step(State(place=Place.SHARED), CTRL_Z, Foreground.OTHERS)
+    _, actions = step(State(place=Place.SHARED), CTRL_Z, Foreground.OTHERS, in_our_group=False)
     assert actions == (FORWARD,)
 
 

@@ -34,4 +34,4 @@ def test_a_command_that_is_stopped_before_its_start_is_told_stops_us(monkeypatch
     job = effects.Job(terminal, said.append)
     job.handle(wire.FirstStopped(pid=42, signal=20, wants_terminal=False))
     assert stops == [True]
-    assert said == [wire.Continue()]
+    assert said == [wire.Continue(is_continued=False)]

@@ -1,10 +1,21 @@
 """Clocks and durations: each side errs to its safe side, and the order of the deadlines holds for every lease."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zkleader.core.lease import DRIFT_ALLOWED, LONGEST_LEASE, MARGIN_FLOOR, SHORTEST_LEASE, Instant, Timing, margin_of
+from zkleader.core.lease import (
+    DRIFT_ALLOWED,
+    LONGEST_LEASE,
+    MARGIN_FLOOR,
+    SHORTEST_LEASE,
+    SLEW_ALLOWED,
+    Instant,
+    Timing,
+    margin_of,
+)
 
 CLOCK = st.floats(0, 1e7)
 LEASES = st.floats(SHORTEST_LEASE, LONGEST_LEASE)
@@ -34,6 +45,21 @@ def test_a_holder_never_counts_less_than_a_claimant_on_the_same_clocks(
     assert now.held_since(began) >= now.waited_since(began) - 1e-6
 
 
+@given(st.floats(0, 60), st.floats(-SLEW_ALLOWED, SLEW_ALLOWED), st.floats(0, 60))
+def test_an_instant_told_to_others_is_never_too_late(left: float, slew: float, seconds: float) -> None:
+    """When CLOCK_MONOTONIC gets there, a holder that counts has not passed the end."""
+    began = Instant(monotonic=10, raw=20, boottime=30)
+    slewed = seconds * (1 + slew)
+    now = Instant(monotonic=10 + slewed, raw=20 + seconds, boottime=30 + slewed)
+    if now.monotonic < began.monotonic_in(left):
+        assert now.held_since(began) <= left + 1e-9
+
+
+def test_an_instant_that_has_passed_is_not_moved_up() -> None:
+    """Shortened like what is left, it would lie nearer than it does."""
+    assert Instant(monotonic=10, raw=20, boottime=30).monotonic_in(-5) == 5
+
+
 def test_the_figures_of_the_default_lease() -> None:
     """As the manual tells them: margin 1 % and 0.25 s, SIGKILL a second before the end of what is left."""
     timing = Timing(lease=20, grace=5, stop_timeout=25)
@@ -43,7 +69,30 @@ def test_the_figures_of_the_default_lease() -> None:
     assert timing.stop_after == pytest.approx(13.55)
     assert timing.renewal_interval == pytest.approx(2.0)
     assert timing.request_timeout == pytest.approx(4.0)
-    assert timing.ridden_out == pytest.approx(11.55)
+    assert timing.leave_timeout == pytest.approx(2.0)
+    assert timing.unasked == pytest.approx(2.0)
+    assert timing.ridden_out == pytest.approx(9.55)
+    assert timing.ridden_out_with(10) == pytest.approx(6.0)
+
+
+def test_leaving_without_a_connection_takes_two_seconds_at_the_most() -> None:
+    """Whatever the lease: somebody waits for the program to end, and nobody can act on its leaving meanwhile."""
+    assert Timing(lease=60, grace=5, stop_timeout=25).leave_timeout == 2
+    assert Timing(lease=2, grace=0, stop_timeout=25).leave_timeout == pytest.approx(0.4)
+
+
+@given(LEASES)
+def test_in_an_outage_some_server_is_asked_again_and_again(lease: float) -> None:
+    """That is when its end is noticed: one that ends just after a packet was lost goes on until the next is sent.
+
+    Counted here from the packets themselves, over two rounds in which a server takes as long as it may: the first one,
+    the kernel's repetitions of it, and the first of the next round, after the pause.
+    """
+    timing = Timing(lease=lease, grace=0, stop_timeout=1)
+    period = timing.most_patient_connect + timing.reconnect_delay
+    within = [2**number - 1.0 for number in range(10) if 2**number - 1 < timing.most_patient_connect]
+    sent = [*within, *(period + at for at in within)]
+    assert timing.unasked == pytest.approx(max(later - earlier for earlier, later in pairwise(sent)))
 
 
 @given(LEASES, st.floats(0, 60))

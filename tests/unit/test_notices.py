@@ -13,6 +13,7 @@ from zkleader.core import notices
 from zkleader.core.actions import ExtendLease
 from zkleader.core.events import Applied, CommandGone, Connected, LeaveAsked, SessionLost, Suspended
 from zkleader.core.notices import Told
+from zkleader.core.restart import Restart
 from zkleader.core.turn import Memory
 from zkleader.core.wire import Cause
 
@@ -245,6 +246,18 @@ def test_after_the_command_the_units_own_interval_holds_again(*, in_time: bool) 
     assert listener.hear(5, answered=5) == ["WATCHDOG=1", usec(WATCHDOG)]
     assert listener.hear(7, answered=7) == []
     assert listener.hear(8, answered=8) == ["WATCHDOG=1"]
+
+
+def test_between_two_runs_the_lease_still_counts() -> None:
+    """A guard may begin on-lost by itself then, which has to be gone by the same instant."""
+    script = Script(restart=Restart.ALWAYS, restart_delay=10.0)
+    script.lead()
+    listener = Listener(script)
+    listener.hear(0, answered=0)
+    script.do(1, CommandGone(cause=Cause.ENDED, wait_status=0, in_time=True))
+    listener.hear(1, answered=1)
+    renew(script, 2, 3)
+    assert listener.hear(3, answered=3) == ["WATCHDOG=1", usec(TIMING.kill_after - 1)]
 
 
 def test_an_orderly_stop_goes_on_giving_signs_while_it_is_renewed() -> None:

@@ -12,28 +12,48 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TypeGuard
+from typing import TypeGuard, get_args
 
 import click
 import pytest
+from command_line import context_of, parse
+from readme import README, quoted, readme_table
 
-from zkleader import config
+import zkleader
+from zkleader import Candidate, State, config
+from zkleader.cli.check import check
 from zkleader.cli.demo import demo
+from zkleader.cli.is_leader import is_leader
 from zkleader.cli.main import program
+from zkleader.cli.resign import resign
 from zkleader.cli.run import run
+from zkleader.cli.settings import Setting, settings_of
+from zkleader.cli.status import status
 from zkleader.cli.values import Signal
-from zkleader.core import period, records
+from zkleader.core import disconnect, period, records, view
 from zkleader.core.lease import Timing
 from zkleader.core.wait_status import SIGNAL_BASE
 from zkleader.core.wire import Cause
-from zkleader.exit_status import ExitStatus
+from zkleader.exit_status import CHECK_MEANINGS, IS_LEADER_MEANINGS, RESIGN_MEANINGS, STATUS_MEANINGS, ExitStatus
+from zkleader.metrics import METRICS
 from zkleader.result import OUTCOMES, Result, render
+from zkleader.status.document import document
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "zkleader"
-README = (ROOT / "README.md").read_text()
-PAGES = {"zkleader.1": program, "zkleader-demo.1": demo, "zkleader-run.1": run}
+PAGES = {
+    "zkleader.1": program,
+    "zkleader-check.1": check,
+    "zkleader-demo.1": demo,
+    "zkleader-is-leader.1": is_leader,
+    "zkleader-resign.1": resign,
+    "zkleader-run.1": run,
+    "zkleader-status.1": status,
+}
+MAIN_PAGE = "zkleader.1"
+"""Has the options that all subcommands share, once for all of them."""
 RUN_PAGE = "zkleader-run.1"
+FILE_PAGE = "zkleader.toml.5"
 
 TICK = 2.0  # seconds; ZooKeeper's, unless configured
 EVENT_FORWARDERS = {
@@ -91,39 +111,7 @@ def page_option(item: str) -> tuple[frozenset[str], str]:
     return frozenset(names), "".join(metavar)
 
 
-def readme_table(*header: str) -> list[list[str]]:
-    """Return the rows of README's table with this header; cells keep their backquotes."""
-    lines = iter(README.splitlines())
-    wanted = list(header)
-    for line in lines:
-        if cells_of(line) == wanted:
-            assert set(next(lines)) <= set("|-"), "a header is followed by its rule"
-            rows = []
-            for row in lines:
-                if not row.startswith("|"):
-                    return rows
-                rows.append(cells_of(row))
-            return rows
-    raise AssertionError(f"README has no table with the header {wanted}")
-
-
-def cells_of(line: str) -> list[str]:
-    if not line.startswith("|"):
-        return []
-    return [cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")]
-
-
-def quoted(cell: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", cell)
-
-
 # ---- what the parser says
-
-
-def context_of(command: click.Command) -> click.Context:
-    # Settings of the program, such as -h, hold for its subcommands as well.
-    outer = click.Context(program, info_name="zkleader", **program.context_settings)
-    return outer if command is program else click.Context(command, parent=outer, info_name=command.name)
 
 
 def parser_options(command: click.Command) -> dict[frozenset[str], click.Option]:
@@ -145,10 +133,17 @@ def help_default(option: click.Option) -> str | None:
     return found[1] if found else None
 
 
+def option_items(page: str) -> list[tuple[str, str]]:
+    """Return the items of the options that a page tells of, the shared ones among them where the command has them."""
+    own = page_items(page_section(page, "OPTIONS"))
+    names = frozenset().union(*parser_options(PAGES[page]))
+    return own + page_items(page_section(MAIN_PAGE, "CONNECTION OPTIONS")) if "--hosts" in names else own
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_page_and_parser_have_the_same_options(page: str) -> None:
     """A page that lacks an option hides it; one that has another promises what is refused."""
-    told = dict(page_option(item) for item, _ in page_items(page_section(page, "OPTIONS")))
+    told = dict(page_option(item) for item, _ in option_items(page))
     known = {names: parser_metavar(option) for names, option in parser_options(PAGES[page]).items()}
     assert told == known
 
@@ -156,7 +151,7 @@ def test_page_and_parser_have_the_same_options(page: str) -> None:
 def test_the_page_tells_the_defaults_that_help_tells() -> None:
     """The default is what most users run with; it stands in two texts."""
     options = parser_options(run)
-    for item, text in page_items(page_section(RUN_PAGE, "OPTIONS")):
+    for item, text in option_items(RUN_PAGE):
         names, _ = page_option(item)
         found = re.search(r"^Default: (.*)\.$", plain(text), flags=re.MULTILINE)
         assert (found[1] if found else None) == help_default(options[names]), names
@@ -172,11 +167,12 @@ def test_help_tells_the_defaults_that_hold() -> None:
         held += 1
         shown = config.show(value) if isinstance(value, float) else str(value)
         assert shown == told, names
-    assert held == 10, "as many defaults are values; another number means that this test no longer sees them"
+    assert held == 14, "as many defaults are values; another number means that this test no longer sees them"
 
 
 def test_every_option_is_in_the_synopsis_of_its_page() -> None:
-    """The synopsis is what people copy from."""
+    """The synopsis is what people copy from; what all subcommands share is one word in it."""
+    shared = {page_option(item)[0] for item, _ in page_items(page_section(MAIN_PAGE, "CONNECTION OPTIONS"))}
     synopsis = page_section(RUN_PAGE, "SYNOPSIS")
     shown = set()
     for line in synopsis.splitlines():
@@ -186,8 +182,9 @@ def test_every_option_is_in_the_synopsis_of_its_page() -> None:
                 shown.add("--" + words[1] if len(words) > 1 else "--")
             else:
                 shown |= {f"-{letter}" for letter in words[0]}
+    assert ".Op Ar CONNECTION OPTIONS" in synopsis
     for names in parser_options(run):
-        assert names & shown or "--help" in names, names
+        assert names & shown or "--help" in names or names in shared, names
     assert shown - {"--"} <= frozenset().union(*parser_options(run))
 
 
@@ -196,7 +193,7 @@ def test_the_page_names_every_variable_that_is_read_for_an_option() -> None:
     part = re.split(r"^\.Ss (.*)\n", page_section(RUN_PAGE, "ENVIRONMENT"), flags=re.MULTILINE)
     parts = dict(zip(part[1::2], part[2::2], strict=True))
     told = {}
-    for item, text in page_items(parts["Options"]):
+    for item, text in page_items(parts["Options"]) + page_items(page_section(MAIN_PAGE, "ENVIRONMENT")):
         [name] = words_of(item)[1:]
         told[name] = page_option(text.splitlines()[0].removeprefix("."))[0]
     known = {str(option.envvar): names for names, option in parser_options(run).items() if option.envvar}
@@ -204,12 +201,12 @@ def test_the_page_names_every_variable_that_is_read_for_an_option() -> None:
     for name, names in told.items():
         assert names <= known[name], name
     outputs = {words_of(item)[1] for item, _ in page_items(parts["Set for COMMAND"])}
-    assert outputs == command_variables()
+    assert outputs == command_variables() | {"ZKLEADER_REASON"}  # which the guard adds, to that of hooks
 
 
 def command_variables() -> set[str]:
-    """Return the names that the supervisor adds to COMMAND's environment."""
-    tree = ast.parse((PACKAGE / "supervisor.py").read_text())
+    """Return the names that are added to COMMAND's environment."""
+    tree = ast.parse((PACKAGE / "guard_words.py").read_text())
     keys = {key.value for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys if is_text(key)}
     return {name for name in keys if name.startswith("ZKLEADER_")}
 
@@ -232,7 +229,7 @@ def test_examples_of_durations_and_signals_are_accepted() -> None:
     options = page_section(RUN_PAGE, "OPTIONS")
     examples = next(line for line in options.splitlines() if line.startswith(".Cm 500ms"))
     for example in words_of(examples)[1::2]:
-        command, *_ = run.make_context("run", ["--wait", example, "-e", "x", "true"]).params["command"]
+        command, *_ = parse(run, "--wait", example, "-e", "x", "true").params["command"]
         assert command == "true", example
     signals = next(line for line in options.splitlines() if line.startswith(".Cm TERM"))
     for example in words_of(signals)[1::2]:
@@ -278,6 +275,33 @@ def test_help_has_the_table_of_exit_statuses() -> None:
     assert any(line.startswith(f"{SIGNAL_BASE}+n ") for line in lines)
 
 
+MEANINGS = {
+    "zkleader-check.1": CHECK_MEANINGS,
+    "zkleader-is-leader.1": IS_LEADER_MEANINGS,
+    "zkleader-resign.1": RESIGN_MEANINGS,
+    "zkleader-status.1": STATUS_MEANINGS,
+}
+
+
+@pytest.mark.parametrize("page", MEANINGS)
+def test_pages_and_help_of_other_subcommands_have_their_exit_statuses(page: str) -> None:
+    """Health checks are written from them."""
+    wanted = {f"{number:d}": meaning for number, meaning in MEANINGS[page].items()}
+    section = page_section(page, "EXIT STATUS")
+    assert {item: " ".join(plain(text).split(".El")[0].split()) for item, text in page_items(section)} == wanted
+    context = context_of(PAGES[page])
+    context.terminal_width = 200
+    lines = [" ".join(line.split()) for line in PAGES[page].get_help(context).splitlines()]
+    assert all(f"{number} {meaning}" in lines for number, meaning in wanted.items())
+
+
+def test_readme_has_the_exit_statuses_of_those_that_look() -> None:
+    """In one table, because they are the same but for one."""
+    rows = readme_table("status", "of `status`", "of `is-leader`")
+    for column, meanings in enumerate((STATUS_MEANINGS, IS_LEADER_MEANINGS), start=1):
+        assert {int(row[0]): row[column] for row in rows if row[column]} == meanings
+
+
 # ---- log events
 
 
@@ -303,7 +327,7 @@ class Events(ast.NodeVisitor):
         if called == "tell" and owner in ("turn", "self"):
             level = facts.pop("level", node.args[1] if len(node.args) > 1 else ast.Constant("info"))
             self.take(node.args[0], level, facts)
-        elif (called == "event" and owner.endswith("log")) or called == "_note":
+        elif (called == "event" and owner.endswith("log")) or called in ("_note", "_line"):
             self.take(node.args[1], node.args[0], facts)
         elif called == "tell_place":
             self.take(node.args[0], ast.Constant("info"), facts)
@@ -397,6 +421,8 @@ def reasons_of_loss() -> set[str]:
             for part in (part for value in given for part in results_of(value)):
                 if isinstance(part, ast.Constant):
                     found.add(str(part.value))
+                elif isinstance(part, ast.Name) and part.id.isupper():
+                    found.add(str(getattr(disconnect, part.id)))
     return found
 
 
@@ -421,27 +447,31 @@ def written_fields() -> dict[str, set[str]]:
     """Return the fields of every znode that we write, from znodes written for this: by claim, renewal and release."""
     identity = records.Identity(id="a", host="h", pid=1, command="c", version="0")
     candidate = records.parse_candidate(records.candidate_data(identity, 20))
-    first = records.parse_lease_record(records.new_record(released=True))
-    assert isinstance(candidate, dict)
-    assert isinstance(first, records.LeaseRecord)
     stat = records.Stat(czxid=1, mzxid=2, version=3, mtime=4, ctime=3)
+    first = records.parse_lease_record(records.new_record(released=True), stat)
+    assert isinstance(candidate, dict)
+    request = records.ResignRequest(token=2, user="u", host="h")
+    asked = records.parse_candidate(records.asked_to_resign(candidate, request))
+    assert isinstance(asked, dict)
+    assert isinstance(first, records.LeaseRecord)
     claim = records.claimed(first, stat, guid="g", beat=1, lease=20, identity=identity)
     renewal = records.renewed(claim, beat=2, token=2, elected_at=4)
     release = records.released(renewal, stat, beat=3, reason="ended", status=0)
-    takeover = records.claimed(renewal, stat, guid="f", beat=1, lease=20, identity=identity)
+    takeover = records.claimed(renewal, stat, guid="f", beat=1, lease=20, identity=identity, leaders=3, before=1)
     begun = period.begun(None, 4, 60, "a")
     run = records.claimed(first, stat, guid="g", beat=1, lease=20, identity=identity, last_run=begun)
     done = period.ended(run, token=2, elected_at=4, status=0)
     all_of_them = [record.content for record in (first, claim, renewal, release, takeover, run)]
     return {
-        "candidate": set(candidate),
+        "candidate": set(asked),
+        "resign": set(asked["resign"]),
         "lease record": set().union(*all_of_them),
         "previous": set().union(*(content.get("previous", {}) for content in all_of_them)),
         "last_run": set(begun) | set(done),
     }
 
 
-@pytest.mark.parametrize("kind", ["candidate", "lease record", "previous", "last_run"])
+@pytest.mark.parametrize("kind", ["candidate", "resign", "lease record", "previous", "last_run"])
 def test_readme_has_the_fields_of_each_znode(kind: str) -> None:
     """Other programs read them, and later versions have to."""
     told = [name for row in readme_table(kind, "") for name in quoted(row[0])]
@@ -450,7 +480,7 @@ def test_readme_has_the_fields_of_each_znode(kind: str) -> None:
 
 
 def test_the_page_has_the_fields_of_each_znode() -> None:
-    """The manual page has the same, with the fields of `previous` and `last_run` in their descriptions."""
+    """The manual page has the same, with the fields of those that have some in their descriptions."""
     fields = written_fields()
     told: dict[str, set[str]] = {}
     inner: set[str] = set()
@@ -460,10 +490,40 @@ def test_the_page_has_the_fields_of_each_znode() -> None:
             told[names[0]] = inner = set()
             continue
         inner |= set(names) - {","}
-        if names == ["previous"]:
+        if names in (["previous"], ["resign"]):
             parts = re.findall(r"^\.Va (\w+)", text, flags=re.MULTILINE)
             assert set(parts) == fields[names[0]]
-    assert told == {"<uuid4>-n_<sequence>": fields["candidate"], "lease-0": fields["lease record"]}
+    assert told == {"<uuid4>-n_<sequence>": fields["candidate"], "lease-<slot>": fields["lease record"]}
+
+
+# ---- findings
+
+
+def finding_topics() -> set[str]:
+    """Return the topic of every finding that a rehearsal can have; each server is one."""
+    found = set()
+    for path in (PACKAGE / "check").glob("*.py"):
+        tree = ast.parse(path.read_text())
+        named = {
+            target.id: node.value.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign) and is_text(node.value)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("ok", "warn", "fail"):
+                topic = node.args[0]
+                text = topic.value if is_text(topic) else named.get(getattr(topic, "id", ""), "server")
+                found.add(str(text))
+    return found
+
+
+def test_the_page_has_every_topic_of_a_finding() -> None:
+    """It is where somebody looks who reads one at three in the morning."""
+    told = [words_of(item)[1] for item, _ in page_items(page_section("zkleader-check.1", "FINDINGS"))]
+    assert set(told) == finding_topics()
+    assert len(told) == len(set(told))
 
 
 # ---- the result
@@ -485,6 +545,91 @@ def test_the_pages_have_every_outcome() -> None:
     assert {name for macro, *names in items if macro == "Cm" for name in names} - {","} == OUTCOMES
 
 
+# ---- the metrics
+
+
+def test_the_pages_have_every_metric() -> None:
+    """Dashboards and alerts are built on their names."""
+    known = {metric.name: metric.kind for metric in METRICS}
+    assert {name: kind for shown, kind, _ in readme_table("metric", "kind", "") for name in quoted(shown)} == known
+    items = [words_of(item) for item, _ in page_items(page_section(RUN_PAGE, "METRICS"))]
+    assert {name: kind.strip("()") for _, name, _, kind in items} == known
+
+
+# ---- the library
+
+
+def public_names(kind: type) -> set[str]:
+    return {name for name in vars(kind) if not name.startswith("_")}
+
+
+def test_readme_has_every_name_of_the_library() -> None:
+    """Programs are written from README: each state, each error, and what a candidate can be asked."""
+    states = {name for row in readme_table("state", "") for name in quoted(row[0])}
+    errors = {name for row in readme_table("error", "") for name in quoted(row[0])}
+    assert states == {kind.__name__ for kind in get_args(State)}
+    assert errors == {name for name in zkleader._LIBRARY if name.endswith("Error")}
+    assert states | errors | {"Candidate", "Election", "State"} == set(zkleader._LIBRARY)
+    asked = {re.sub(r"\(.*\)", "", name) for row in readme_table("of a candidate", "") for name in quoted(row[0])}
+    assert asked == public_names(Candidate)
+
+
+def test_readme_names_every_event_of_the_librarys_log() -> None:
+    """Those of `run`, and two of its own."""
+    source = "".join(path.read_text() for path in (PACKAGE / "library").glob("*.py"))
+    told = set(re.findall(r'\b(?:tell\("\w+", |exception\()"(\w+)"', source))
+    own = set(quoted(README.partition("and two of its own: ")[2].partition(".")[0]))
+    assert len(own) == 2
+    assert own < told
+    assert told - own <= set(source_events().levels)
+
+
+# ---- what status tells
+
+
+def document_fields() -> dict[str, set[str]]:
+    """Return the fields of each part of the JSON document, by its heading in the manual page."""
+    slot = view.Slot(number=0, standing=view.Standing.LEADS)
+    candidate = view.Candidate(name="", kind=view.Kind.OURS)
+    election = view.View(path="", state=view.State.LED, slots=(slot,), candidates=(candidate,))
+    content = document(view.Look(server="", elections=(election,)), is_connected=True)
+    [shown] = content["elections"]
+    parts = {"Document": content, "Election": shown, "Slot": shown["slots"][0], "Candidate": shown["candidates"][0]}
+    return {name: set(part) for name, part in parts.items()}
+
+
+def test_the_pages_have_the_fields_of_the_json_document() -> None:
+    """Programs are written from them."""
+    parts = re.split(r"^\.Ss (.*)\n", page_section("zkleader-status.1", "JSON"), flags=re.MULTILINE)
+    told = {
+        title: {name for item, _ in page_items(source) for name in words_of(item)[1:]} - {","}
+        for title, source in zip(parts[1::2], parts[2::2], strict=True)
+    }
+    assert told == document_fields()
+    headers = {"Document": "document", "Election": "election", "Slot": "slot", "Candidate": "candidate in the queue"}
+    for title, header in headers.items():
+        assert {name for row in readme_table(header, "") for name in quoted(row[0])} == document_fields()[title]
+
+
+def test_the_pages_have_every_state() -> None:
+    """Programs branch on them."""
+    standings = {standing.value for standing in view.Standing}
+    assert {name for row in readme_table("state of a slot", "") for name in quoted(row[0])} == standings
+    who_leads = page_section("zkleader-status.1", "DESCRIPTION").partition(".Ss Who leads")[2]
+    told = set(re.findall(r"^\.(?:It )?Cm (\w+)", who_leads, flags=re.MULTILINE))
+    assert told == standings - {view.Standing.LEADS.value}
+    for header, title, states in (
+        ("election", "Election", view.State),
+        ("candidate in the queue", "Candidate", view.Kind),
+    ):
+        wanted = {state.value for state in states}
+        [row] = [row for row in readme_table(header, "") if row[0] == "`state`"]
+        assert set(quoted(row[1])) == wanted
+        source = page_section("zkleader-status.1", "JSON").partition(f".Ss {title}\n")[2].partition(".Ss ")[0]
+        [text] = [text for item, text in page_items(source) if item == "Va state"]
+        assert set(re.findall(r"^\.Cm (\w+)", text, flags=re.MULTILINE)) == wanted
+
+
 # ---- timing
 
 
@@ -494,7 +639,7 @@ def timing_row(lease: float) -> list[float]:
     config.check_timing(timing)
     takeover = max(lease + TICK, lease + timing.margin)
     figures = (timing.margin, timing.kill_allowance, timing.renewal_interval, timing.stop_after, timing.kill_after)
-    return [lease, *figures, timing.gone_after, min(timing.ridden_out, lease - TICK), takeover]
+    return [lease, *figures, timing.gone_after, timing.ridden_out_with(lease), takeover]
 
 
 def test_the_figures_of_timing_are_those_that_hold() -> None:
@@ -512,17 +657,64 @@ def test_the_figures_of_timing_are_those_that_hold() -> None:
 # ---- the rest
 
 
+def told_to_systemd() -> set[str]:
+    """Return the words of every status line that systemd is shown, less what is filled in."""
+    tree = ast.parse((ROOT / "zkleader" / "core" / "notices.py").read_text())
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    shown = [node for node in functions if node.name in ("_status", "_standby")]
+    assert len(shown) == 2
+    nodes = [node for function in shown for node in ast.walk(function) if isinstance(node, ast.expr)]
+    texts = [str(node.value) for node in nodes if is_text(node)]
+    return {text for text in texts if re.search("[a-z]{2}", text)}
+
+
+def test_the_pages_have_every_status_that_systemd_shows() -> None:
+    """It is what an operator sees first; a line that no page has is one that nobody can explain."""
+    readme = README.partition("\n## systemd\n")[2].partition("\n## ")[0]
+    page = plain(page_section("zkleader-run.1", "SYSTEMD"))
+    told = told_to_systemd()
+    assert {": paused", ": running on-elected", "not campaigning for a while: on-elected has failed"} <= told
+    assert {text for text in told if text not in readme} == set()
+    assert {text for text in told if text not in page and text.removeprefix(": ") not in page} == set()
+
+
 def test_pages_are_installed() -> None:
     """`man zkleader-run` works after `pip install`."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    [pattern] = settings["tool"]["setuptools"]["data-files"]["share/man/man1"]
-    assert {path.name for path in ROOT.glob(pattern)} == set(PAGES)
+    for directory, wanted in (("man1", set(PAGES)), ("man5", {FILE_PAGE})):
+        [pattern] = settings["tool"]["setuptools"]["data-files"][f"share/man/{directory}"]
+        assert {path.name for path in ROOT.glob(pattern)} == wanted
     assert settings["project"]["readme"] == "README.md"
 
 
 def test_there_is_a_page_for_every_subcommand() -> None:
     """A subcommand without a page is one that nobody finds out about."""
     assert {f"zkleader-{name}.1" for name in program.commands} | {"zkleader.1"} == set(PAGES)
+
+
+def words_in(page: str) -> str:
+    """Return the text of a section-5 page as words, without macros."""
+    source = (ROOT / "man" / page).read_text()
+    return " ".join(plain(re.sub(r"^\.[A-Z][a-z]?\b", "", source, flags=re.MULTILINE)).split())
+
+
+def test_the_files_page_names_the_pairs_that_contradict_each_other() -> None:
+    """Who gets less than the file says has to find out why; a pair that is added belongs there as well."""
+    text = words_in(FILE_PAGE)
+    settings = settings_of(run)
+    for setting in settings.values():
+        if setting.excludes is not None:
+            pair = (f"Fl {setting.key}", f"Fl {settings[setting.excludes].key}")
+            assert " and ".join(pair) in text or " and ".join(reversed(pair)) in text, pair
+        if setting.needs:
+            assert re.search(rf"Fl {setting.key} .*?may stand in a file without", text), setting.key
+
+
+def test_the_files_page_names_what_is_not_in_the_file() -> None:
+    """All else is, by its long name, so nothing else has to be listed."""
+    others = [max(names, key=len) for names, option in parser_options(run).items() if not isinstance(option, Setting)]
+    text = words_in(FILE_PAGE).partition("Every option can be one, but ")[2].partition(" in the table")[0]
+    assert sorted(re.findall(r"Fl ([a-z-]+)", text)) == sorted(other.removeprefix("--") for other in others)
 
 
 def test_readme_walks_all_source_files() -> None:

@@ -1,16 +1,11 @@
 """Once per period: at least one run that ends, and none beside it, however hosts' clocks differ and runs break off."""
 
-from dataclasses import dataclass
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from zkleader.core import period, records
 from zkleader.core.records import Identity, LeaseRecord, Stat
 
 PERIOD = 60.0
-MS = 1000
 IDENTITY = Identity(id="me", host="h", pid=1, command="c", version="0")
 
 
@@ -88,79 +83,3 @@ def test_a_run_that_ended_is_told_whole() -> None:
     }  # fmt: skip
     again = records.claimed(released, stat(150), guid="h", beat=1, lease=4, identity=IDENTITY)
     assert again.content["last_run"]["end"] == 150
-
-
-# ---- many hosts
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One strike of the clock on one host.  ``skew`` in periods; ``takes``: seconds that the command would run."""
-
-    skew: float
-    takes: float
-    fails_at: str
-
-
-STEPS = ("", "claimed", "renewed", "running", "ended")
-"""Where the host dies, if at all: after its claim, after its first renewal, while running, before its release."""
-
-visits = st.builds(
-    Visit,
-    skew=st.floats(0, 1 / 3),
-    takes=st.sampled_from((0.001, 0.1, 2.0)),
-    fails_at=st.sampled_from(STEPS + ("",) * 6),
-)
-
-
-LONG = 2 * PERIOD
-"""Seconds: with five hosts that all die in their turn, a period's work does not reach into the next one."""
-
-
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(st.lists(st.lists(visits, min_size=1, max_size=5), min_size=1, max_size=6))
-def test_every_period_has_one_run_that_ends_whatever_the_skew_and_whoever_dies(strikes: list[list[Visit]]) -> None:
-    """Hosts take their turns as the queue has them; what a dead one held is claimed over after its lease."""
-    record = LeaseRecord(content={"holder": "", "beat": 0, "lease_ms": 4000, "released": True, "token": None})
-    written = stat(0)
-    now = 0.0
-    for number, hosts in enumerate(strikes):
-        counted = 0
-        survivors = 0
-        for visit in sorted(hosts, key=lambda visit: visit.skew):
-            arrived = (number + 1 + visit.skew) * LONG
-            now = max(now, arrived)
-            told = period.last_run_of(record, written)
-            if period.is_done(told, round(arrived * MS), LONG, retry_failed=False):
-                continue
-            if not record.released:
-                now += 4.29
-            begun = period.begun(told, round(arrived * MS), LONG, "me")
-            claimed_at = round(now * MS)
-            record = records.claimed(
-                record, written, guid=f"g{now}", beat=1, lease=4, identity=IDENTITY, last_run=begun
-            )
-            written = stat(claimed_at)
-            if visit.fails_at == "claimed":
-                continue
-            if visit.takes >= 0.4 or visit.fails_at == "renewed":
-                record = records.renewed(record, beat=2, token=claimed_at, elected_at=claimed_at)
-                now += 0.4
-                written = stat(round(now * MS))
-            if visit.fails_at == "renewed":
-                continue
-            if visit.fails_at == "running":
-                now += visit.takes / 2
-                continue
-            now += visit.takes
-            counted += visit.fails_at == ""
-            if visit.fails_at == "ended":
-                continue
-            survivors += 1
-            done = period.ended(record, token=claimed_at, elected_at=claimed_at, status=0)
-            record = records.released(record, written, beat=3, reason="ended", status=0, last_run=done)
-            written = stat(round(now * MS))
-        is_someone_left = any(visit.fails_at == "" for visit in hosts)
-        assert counted == survivors
-        assert counted <= 1
-        assert counted == 1 or not is_someone_left

@@ -47,7 +47,7 @@ def test_order_is_numeric_and_foreign_candidates_keep_their_place() -> None:
 def test_anything_parses_to_something(data: bytes | str) -> None:
     """Garbage in a znode is a value that says what is wrong, never an exception."""
     raw = data if isinstance(data, bytes) else data.encode()
-    assert isinstance(records.parse_lease_record(raw), LeaseRecord | Unreadable | NewerFormat)
+    assert isinstance(records.parse_lease_record(raw, stat(1)), LeaseRecord | Unreadable | NewerFormat)
     assert isinstance(records.parse_candidate(raw), dict | Unreadable | NewerFormat)
 
 
@@ -68,19 +68,39 @@ def test_anything_parses_to_something(data: bytes | str) -> None:
 def test_a_record_with_a_field_of_the_wrong_kind_is_unreadable(fields: dict[str, object]) -> None:
     """It is waited out with the longest lease, not taken at its word."""
     whole: dict[str, object] = {"format": 1, "holder": "x", "beat": 1, "lease_ms": 1000, "released": False}
-    assert isinstance(records.parse_lease_record(json.dumps(whole).encode()), LeaseRecord)
-    assert isinstance(records.parse_lease_record(json.dumps(whole | fields).encode()), Unreadable)
+    assert isinstance(records.parse_lease_record(json.dumps(whole).encode(), stat(1)), LeaseRecord)
+    assert isinstance(records.parse_lease_record(json.dumps(whole | fields).encode(), stat(1)), Unreadable)
 
 
 def test_nesting_a_hundred_thousand_deep_is_unreadable() -> None:
     """The parser of the library gives up with RecursionError."""
-    assert isinstance(records.parse_lease_record(b"[" * 100_000), Unreadable)
+    assert isinstance(records.parse_lease_record(b"[" * 100_000, stat(1)), Unreadable)
 
 
 def test_a_higher_format_is_told_apart_from_garbage() -> None:
     """It is never claimed and never written over."""
-    assert records.parse_lease_record(b'{"format": 2}') == NewerFormat(format=2)
+    assert records.parse_lease_record(b'{"format": 3}', stat(1)) == NewerFormat(format=3)
     assert records.parse_candidate(b'{"format": 7}') == NewerFormat(format=7)
+
+
+@pytest.mark.parametrize("write", ["claim", "renewal", "release"])
+def test_a_write_that_hit_another_znode_says_no_more_than_that_it_was_made_anew(write: str) -> None:
+    """Whatever it wrote: held by nobody known, not released, the longest lease.  What others wrote is kept."""
+    old = records.parse_lease_record(records.new_record(released=True), stat(4))
+    assert isinstance(old, LeaseRecord)
+    old = LeaseRecord(content=old.content | {"last_run": {"status": 0}, "future": [1]})
+    written = records.claimed(old, stat(4), guid="g", beat=1, lease=2, identity=IDENTITY)
+    if write != "claim":
+        written = records.renewed(written, beat=2, token=77, elected_at=5)
+    if write == "release":
+        written = records.released(written, stat(6), beat=3, reason="ended", status=0)
+    assert records.parse_lease_record(records.encode(written), stat(7)) == written
+    hit = records.parse_lease_record(records.encode(written), stat(4, czxid=101))
+    assert isinstance(hit, LeaseRecord)
+    assert (hit.holder, hit.released, hit.lease) == ("", False, 60.0)
+    assert (hit.content["last_run"], hit.content["future"]) == ({"status": 0}, [1])
+    again = records.claimed(hit, stat(4, czxid=101), guid="h", beat=1, lease=2, identity=IDENTITY)
+    assert records.parse_lease_record(records.encode(again), stat(5, czxid=101)) == again
 
 
 def test_every_writer_keeps_what_it_does_not_know() -> None:

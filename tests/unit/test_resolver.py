@@ -11,13 +11,18 @@ from waiting import wait_until
 from zkleader.core.events import Event
 from zkleader.core.lease import Timing
 from zkleader.zk import resolver as resolver_module
+from zkleader.zk.access import Access
 from zkleader.zk.hosts import Server, parse_hosts
 from zkleader.zk.resolver import Resolver
 from zkleader.zk.session import Session
 
 TIMING = Timing(lease=20.0, grace=5.0, stop_timeout=5.0)
-NAMES = parse_hosts("one:2181,two:2182").servers
-ONE, TWO = Server(host="10.0.0.1", port=2181), Server(host="10.0.0.2", port=2182)
+ACCESS = Access(hosts=parse_hosts("one:2181,two:2182"))
+NAMES = ACCESS.hosts.servers
+ONE, TWO = (
+    Server(host="10.0.0.1", port=2181, name="one"),
+    Server(host="10.0.0.2", port=2182, name="two"),
+)
 
 
 class Names:
@@ -76,8 +81,15 @@ def test_all_addresses_are_told_in_order_and_once(names: Names) -> None:
     """The order is the user's; two names of one host are one server."""
     names.known["two"] = ["10.0.0.2", "10.0.0.3", "10.0.0.2"]
     told = look_up(Resolver(NAMES))
-    assert told.addresses == [(ONE, TWO, Server(host="10.0.0.3", port=2182))]
+    assert told.addresses == [(ONE, TWO, Server(host="10.0.0.3", port=2182, name="two"))]
     assert told.troubles == [""]
+
+
+def test_of_two_names_for_one_address_the_first_counts(names: Names) -> None:
+    """The name is what its certificate has to be for; who lists each server first and then all by one name wants so."""
+    names.known["two"] = ["10.0.0.1", "10.0.0.2"]
+    told = look_up(Resolver(parse_hosts("one,two").servers))
+    assert told.addresses == [(ONE, Server(host="10.0.0.2", port=2181, name="two"))]
 
 
 def test_a_name_without_an_address_is_left_out_and_told(names: Names) -> None:
@@ -94,7 +106,7 @@ def test_a_name_that_fails_later_keeps_its_last_addresses(names: Names) -> None:
     look_up(resolver)
     del names.known["one"]
     names.known["two"] = ["10.0.0.9"]
-    assert look_up(resolver).addresses == [(ONE, Server(host="10.0.0.9", port=2182))]
+    assert look_up(resolver).addresses == [(ONE, Server(host="10.0.0.9", port=2182, name="two"))]
 
 
 def test_while_no_name_resolves_it_is_tried_again_until_it_is_stopped(names: Names) -> None:
@@ -114,7 +126,7 @@ def test_addresses_that_are_of_no_use_are_looked_up_again(names: Names, monkeypa
     resolver.look_up(told, is_connected.is_set)
     wait_until(lambda: told.addresses, what="the old address")
     names.known["one"] = ["10.0.0.9"]
-    moved = (Server(host="10.0.0.9", port=2181),)
+    moved = (Server(host="10.0.0.9", port=2181, name="one"),)
     wait_until(lambda: told.addresses[-1] == moved, what="the new address")
     is_connected.set()
     wait_until(lambda: not resolving(), what="its thread ends")
@@ -137,7 +149,7 @@ def test_what_is_found_after_stopping_is_told_nobody(names: Names) -> None:
 def test_a_session_has_one_look_up_under_way_at_the_most(names: Names) -> None:
     """A connection that comes and goes while names hang added a thread each time."""
     events: list[Event] = []
-    session = Session(NAMES, TIMING, events.append)
+    session = Session(ACCESS, TIMING, events.append)
     names.answers.clear()
     for _ in range(5):
         session._on_state(KazooState.SUSPENDED)
@@ -152,7 +164,7 @@ def test_a_session_has_one_look_up_under_way_at_the_most(names: Names) -> None:
 def test_a_session_that_is_closed_stops_looking_up(names: Names) -> None:
     """Rejoining for days beside a name service that is down must not pile up threads."""
     names.known.clear()
-    session, told = Session(NAMES, TIMING, lambda _event: None), Told()
+    session, told = Session(ACCESS, TIMING, lambda _event: None), Told()
     session.look_up(told)
     wait_until(lambda: told.troubles, what="an answer")
     session.close()

@@ -1,19 +1,15 @@
 """A command that is started again under the same lease: delays, and a candidacy that leads without a command."""
 
 import pytest
-from candidacy_script import GUID, OWN, RECORD, TIMING, Script, at, record, stat
+from candidacy_script import GUID, OWN, RECORD, TIMING, Script, at, outcome_of, record, stat
 
 from zkleader import config
 from zkleader.core import candidacy
 from zkleader.core.actions import (
-    Action,
     End,
     ExtendLease,
-    Finish,
-    Get,
     Multi,
     Outcome,
-    ReplaceGuard,
     Send,
     SetData,
     StartCommand,
@@ -47,7 +43,7 @@ def paused(*, restart: Restart = Restart.ALWAYS, gone: CommandGone = FAILED) -> 
     """Return a leader since 0 whose command has ended at 1, and is to be started again at 2."""
     script = Script(restart=restart, restart_delay=1.0)
     script.lead()
-    assert script.do(1, gone) == [ReplaceGuard()]
+    assert script.do(1, gone) == []
     assert script.events() == ["command_restarting"]
     return script
 
@@ -56,15 +52,7 @@ def released(script: Script, seconds: float) -> Outcome:
     """Confirm the release that is under way; return the outcome."""
     _, content = script.write()
     assert content["released"] is True
-    (finish,) = script.answer(seconds, Multi, Applied(stats=(stat(9), None)))
-    assert isinstance(finish, Finish)
-    return finish.outcome
-
-
-def outcome_of(actions: list[Action]) -> Outcome:
-    (finish,) = actions
-    assert isinstance(finish, Finish)
-    return finish.outcome
+    return outcome_of(script.answer(seconds, Multi, Applied(stats=(stat(9), None))))
 
 
 # ---- policy and delays
@@ -122,13 +110,22 @@ def test_once_per_and_restart_contradict_each_other(restart: Restart) -> None:
         config.check_restart(Restart.NEVER, None, has_delay=True)
     config.check_restart(Restart.NEVER, 60.0, has_delay=False)
     config.check_restart(restart, None, has_delay=True)
+    config.check_restart(Restart.NEVER, None, has_delay=True, rejoins_after_hook=True)
+
+
+def test_once_per_and_several_leaders_contradict_each_other() -> None:
+    """What runs once has one leader."""
+    with pytest.raises(config.UsageProblem, match="2 contradicts --once-per"):
+        config.check_leaders(2, 60.0)
+    config.check_leaders(1, 60.0)
+    config.check_leaders(2, None)
 
 
 # ---- leading without a command
 
 
 def test_it_is_started_again_with_the_same_token_under_the_lease_as_it_is_then() -> None:
-    """By another guard; leadership is the same."""
+    """Leadership is the same."""
     script = paused()
     left = candidacy.next_step_in(script.state, at(1))
     assert left == pytest.approx(1)
@@ -259,12 +256,9 @@ def test_a_deleted_record_in_a_pause_is_a_loss() -> None:
 
 
 def test_a_deleted_candidate_in_a_pause_is_a_loss() -> None:
-    """Its watch is read, as it is while a command runs."""
+    """Its watch is heeded, as it is while a command runs."""
     script = paused()
-    own = f"/zkleader/job/{OWN}"
-    (read,) = script.sent(1.2, Touched(path=own, is_deleted=True))
-    assert read == Get(path=own)
-    script.answer(1.3, own, Refused(refusal=Refusal.NO_NODE))
+    script.do(1.2, Touched(path=f"/zkleader/job/{OWN}", is_deleted=True))
     assert script.state.outcome is not None
     assert script.state.outcome.reason == "candidate_deleted"
     assert script.state.phase is Phase.RELEASING

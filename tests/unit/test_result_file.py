@@ -33,6 +33,7 @@ def test_a_run_that_never_led_says_so() -> None:
         "command_signal": None,
         "election": "/zkleader/job",
         "token": None,
+        "slot": None,
         "began": "1970-01-01T00:00:00.000Z",
         "elected": None,
         "command_started": None,
@@ -43,7 +44,7 @@ def test_a_run_that_never_led_says_so() -> None:
 
 def test_a_status_and_a_signal_are_told_apart() -> None:
     """137 and SIGKILL are not the same, and only the command's own words count."""
-    course = Course().told_to_start(7).started()
+    course = Course().told_to_start(7, 0).started()
     told = rendered(LOST.but(course=course.ended(75 << 8)))
     assert (told["command_ran"], told["command_status"], told["command_signal"]) == (True, 75, None)
     told = rendered(LOST.but(course=course.ended(int(signal.SIGKILL))))
@@ -55,7 +56,7 @@ def test_a_status_and_a_signal_are_told_apart() -> None:
 
 def test_a_command_that_was_never_executed_did_not_run() -> None:
     """What was killed before its exec, or started too late, was only a process of ours."""
-    asked = Course().told_to_start(7)
+    asked = Course().told_to_start(7, 0)
     told = rendered(LOST.but(course=asked.ended(9).not_started()))
     assert (told["command_ran"], told["command_signal"], told["command_ended"]) == (False, None, None)
     assert told["elected"] is not None
@@ -63,16 +64,16 @@ def test_a_command_that_was_never_executed_did_not_run() -> None:
 
 def test_a_command_that_may_have_run_counts_as_run() -> None:
     """A guard that fails at the moment of the start takes the answer with it."""
-    assert rendered(LOST.but(course=Course().told_to_start(7)))["command_ran"] is True
+    assert rendered(LOST.but(course=Course().told_to_start(7, 0)))["command_ran"] is True
 
 
 def test_a_later_tenure_replaces_an_earlier_one_but_it_ran() -> None:
     """Under rejoin the file tells of the last tenure; that COMMAND ran before remains true."""
-    first = Course().told_to_start(7).started().ended(0)
-    second = first.told_to_start(8)
+    first = Course().told_to_start(7, 0).started().ended(0)
+    second = first.told_to_start(8, 1)
     assert rendered(LOST.but(course=second.not_started()))["command_ran"] is True
     assert second.started().command_ended is None
-    again = first.told_to_start(7)
+    again = first.told_to_start(7, 0)
     assert again.elected == first.elected
 
 

@@ -11,6 +11,7 @@ from zkleader.core.actions import Check, Delete, Exists, Get, Multi, SetData
 from zkleader.core.events import Answered, Applied, Content, Event, Refusal, Refused, Unanswered
 from zkleader.core.lease import Timing
 from zkleader.core.records import Stat
+from zkleader.zk.access import Access
 from zkleader.zk.hosts import parse_hosts
 from zkleader.zk.session import Session
 
@@ -45,7 +46,7 @@ class Watched(Session):
         self.told: list[Event] = []
         self.cuts = 0
         super().__init__(
-            parse_hosts("10.0.0.1").servers, Timing(lease=20.0, grace=5.0, stop_timeout=5.0), self.told.append
+            Access(hosts=parse_hosts("10.0.0.1")), Timing(lease=20.0, grace=5.0, stop_timeout=5.0), self.told.append
         )
 
     def drop_connection(self) -> None:
@@ -105,6 +106,8 @@ def test_what_is_no_answer_is_unanswered_and_another_server_is_tried(error: Exce
         (exceptions.NodeExistsError(), Refusal.NODE_EXISTS),
         (exceptions.BadVersionError(), Refusal.BAD_VERSION),
         (exceptions.NoAuthError(), Refusal.NO_AUTH),
+        (exceptions.SessionClosedRequireSaslError(), Refusal.NOT_AUTHENTICATED),
+        (exceptions.InvalidACLError(), Refusal.INVALID_ACL),
     ],
     ids=lambda value: getattr(value, "value", ""),
 )

@@ -15,6 +15,7 @@ from zkleader.core.guard_actions import (
     ForwardSignal,
     Kill,
     KillSupervisor,
+    LookForStop,
     ReleaseForSupervisor,
     Report,
     SendStopSignal,
@@ -150,13 +151,38 @@ def test_a_start_whose_stop_is_due_is_refused() -> None:
     assert script.do(5, wire.Start(lease_start=at(5), environment={})) == (told(wire.TooLate()),)
 
 
-def test_a_second_start_is_never_obeyed() -> None:
-    """One guard starts a command at most once; on this rests a release for a frozen supervisor."""
+def test_a_second_start_is_obeyed_only_when_nothing_of_the_first_is_left() -> None:
+    """`--restart`: the same guard, under the lease as it is then."""
     script = running()
     assert script.do(1, START) == ()
-    script.do(2, FirstReaped(wait_status=0, alone=True))
+    script.do(2, FirstReaped(wait_status=3 << 8, alone=True))
     script.do(2, TreeGone(signalled=0, killed=0))
-    assert script.do(2, wire.Start(lease_start=at(2), environment={})) == (told(wire.TooLate()),)
+    again = wire.Start(lease_start=at(2), environment={"ZKLEADER_TOKEN": "7"})
+    assert script.do(3, again) == (Spawn(lease_start=at(2), environment={"ZKLEADER_TOKEN": "7"}),)
+    assert script.do(3, Executed(pid=43)) == (told(wire.Started(pid=43)),)
+    # Nothing of the first run is taken for the second one's.
+    script.do(4, FirstReaped(wait_status=0, alone=True))
+    gone = gone_of(script.do(4, TreeGone(signalled=0, killed=0)))
+    assert (gone.wait_status, gone.cause, gone.kill_began_after) == (0, Cause.ENDED, 0.0)
+
+
+@pytest.mark.parametrize("loss", [wire.Stop(cause=Cause.LOSS), SupervisorGone()])
+def test_after_a_loss_nothing_is_started_again(loss: Event) -> None:
+    """The finality on which a release for a frozen supervisor rests; also when the loss is told between two runs."""
+    script = running()
+    script.do(2, FirstReaped(wait_status=3 << 8, alone=True))
+    script.do(2, TreeGone(signalled=0, killed=0))
+    script.do(2.5, loss)
+    assert Spawn not in map(type, script.do(3, wire.Start(lease_start=at(3), environment={})))
+
+
+def test_a_second_start_that_comes_too_late_uses_the_guard_up() -> None:
+    """As the first one does."""
+    script = running()
+    script.do(2, FirstReaped(wait_status=3 << 8, alone=True))
+    script.do(2, TreeGone(signalled=0, killed=0))
+    assert script.do(5, wire.Start(lease_start=at(0), environment={})) == (told(wire.TooLate()),)
+    assert script.phase is Phase.GONE
 
 
 def test_a_start_after_a_loss_is_refused() -> None:
@@ -182,7 +208,7 @@ def test_a_command_that_cannot_be_executed_is_told_once_its_process_is_gone() ->
     assert script.do(0, NotExecuted(refusal=refusal)) == (Kill(),)
     assert script.do(0, FirstReaped(wait_status=127 << 8, alone=True)) == ()
     assert script.do(0, TreeGone(signalled=0, killed=1)) == (told(refusal),)
-    assert script.phase is Phase.GONE
+    assert script.phase is Phase.VACANT
 
 
 def test_a_loss_before_the_command_is_executed_kills_at_once() -> None:
@@ -610,12 +636,15 @@ def test_a_stop_of_the_first_process_is_told_and_moves_no_deadline() -> None:
     assert script.tick(7) == (Kill(),)
 
 
-def test_a_continue_is_performed_and_then_answered() -> None:
-    """What is told of a stop before the answer was before the continuing; it moves no deadline either."""
+def test_a_continue_is_performed_and_answered_and_a_stop_that_lasts_is_told_behind_that() -> None:
+    """What is told of a stop before the answer may be old; it moves no deadline either."""
     script = running()
     before = script.state
-    assert script.do(4, wire.Continue()) == (ContinueCommand(), told(wire.Continued()))
+    answer = (told(wire.Continued()), LookForStop())
+    assert script.do(4, wire.Continue(is_continued=False)) == (ContinueCommand(), *answer)
+    # The user may have stopped it again since it was continued.
+    assert script.do(4, wire.Continue(is_continued=True)) == answer
     assert script.state == before
     script.tick(5)
-    assert script.do(6, wire.Continue()) == (ContinueCommand(), told(wire.Continued()))
+    assert script.do(6, wire.Continue(is_continued=False)) == (ContinueCommand(), *answer)
     assert script.tick(7) == (Kill(),)

@@ -60,6 +60,7 @@ def test_other_bytes_are_refused(packet: bytes) -> None:
         {"type": "Beat", "number": 1, "more": 2},
         {"type": "Start", "lease_start": [1.0, 2.0], "environment": {}},
         {"type": "Extend", "lease_start": 3},
+        {"type": "Suspended", "suspended_at": 3},
         {"type": "Stop", "cause": "boredom"},
     ],
 )
@@ -69,7 +70,7 @@ def test_objects_that_are_no_message_are_refused(content: object) -> None:
         wire.decode(json.dumps(content).encode())
 
 
-def test_only_three_causes_end_leadership_itself() -> None:
+def test_the_causes_that_end_leadership_itself() -> None:
     """The others let renewals go on while the command is being stopped."""
     final = {cause for cause in wire.Cause if cause.is_final_loss}
-    assert final == {wire.Cause.LOSS, wire.Cause.DEADLINE, wire.Cause.SUPERVISOR_GONE}
+    assert final == {wire.Cause.LOSS, wire.Cause.DEADLINE, wire.Cause.OVERDUE, wire.Cause.SUPERVISOR_GONE}

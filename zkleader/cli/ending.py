@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 
 from zkleader import result
 from zkleader.config import CommandProblem, Config, ConfigurationProblem, UsageProblem, show
 from zkleader.core import wait_status
 from zkleader.core.actions import End, Outcome
+from zkleader.core.records import KNOWN
 from zkleader.core.value import Value
 from zkleader.core.wait_status import SIGNAL_BASE
 from zkleader.exit_status import ExitStatus
 from zkleader.log import Log
 from zkleader.result import Result
+from zkleader.zk.access import NotPermittedError, in_sentence
 
 
 class Ending(Value):
@@ -32,6 +35,8 @@ _STATUSES = {
     End.UNREACHABLE: ExitStatus.UNREACHABLE,
     End.LOST: ExitStatus.LOST,
     End.LOST_LATE: ExitStatus.LOST_LATE,
+    End.RESIGNED: ExitStatus.LOST,
+    End.HOOK_FAILED: ExitStatus.LOST,
     End.NOT_PERMITTED: ExitStatus.NOT_PERMITTED,
     End.NEWER_FORMAT: ExitStatus.CONFIGURATION,
     End.GUARD_FAILED: ExitStatus.INTERNAL,
@@ -77,16 +82,27 @@ def _why_not_executed(number: int, config: Config) -> str:
     return os.strerror(number).lower()
 
 
+def _how_a_hook_ended(raw: int, limit: float) -> str:
+    number = wait_status.signal_of(raw)
+    if number is None:
+        return f"ended with status {wait_status.exit_status_of(raw)}"
+    # Whether it was we who have killed it for that the outcome does not say; the event hook_killed does.
+    why = f" (killed, if it took longer than --hook-timeout {show(limit)})" if number == signal.SIGKILL else ""
+    return f"died of signal {number}{why}"
+
+
 def tell(outcome: Outcome, config: Config, log: Log, trouble: str) -> None:
     """Say in one line what ended us, if it is an error; a change of state is an event."""
     command, reason = config.command_name, outcome.reason
     lines = {
-        End.UNREACHABLE: f"cannot reach ZooKeeper at {config.hosts} within {show(config.connect_timeout)}"
-        + (f": {trouble[:1].lower()}{trouble[1:]}" if trouble else ""),
-        End.NOT_PERMITTED: f"cannot {reason}: not permitted",
-        End.NEWER_FORMAT: f"cannot take part in {config.election}: {reason}, and this version knows format 1",
+        End.UNREACHABLE: f"cannot reach ZooKeeper at {config.access.hosts} within {show(config.connect_timeout)}"
+        + (f": {in_sentence(trouble)}" if trouble else ""),
+        End.NOT_PERMITTED: f"cannot {reason}: {NotPermittedError.of(reason, trouble).why}",
+        End.NEWER_FORMAT: f"cannot take part in {config.election}: {reason}, and this version knows {KNOWN}",
         End.REFUSED: f"cannot {reason}",
         End.NOT_EXECUTED: f"cannot run {os.fsdecode(config.argv[0])}: {_why_not_executed(outcome.number, config)}",
+        End.HOOK_FAILED: f"cannot start {command}: --on-elected "
+        + _how_a_hook_ended(outcome.number, config.hook_timeout),
         End.LOST_LATE: f"cannot confirm that all of {command} was gone in time: leadership lost ({reason})",
         End.NOT_RECORDED: f"cannot record that {command} was run: it may be run again in this period",
         End.GUARD_FAILED: f"internal error: {reason.replace('_', ' ')}; nothing of {command} is left",

@@ -7,10 +7,11 @@ It owns signal dispositions, standard streams and the exit.  It must not know le
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import resource
 import signal
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from zkleader.cli.ending import Ending, ending_of, refusal_of, tell
 from zkleader.config import Config
@@ -20,8 +21,12 @@ from zkleader.guard.handle import become_subreaper, note_children
 from zkleader.inbox import Inbox
 from zkleader.log import Log
 from zkleader.result import Course, Result, ResultFile
-from zkleader.supervisor import TAKEN, TAKEN_AS_FIRST, Supervisor
+from zkleader.signals import TAKEN, TAKEN_AS_FIRST
+from zkleader.supervisor import Supervisor
 from zkleader.terminal import be_undisturbed, look
+
+if TYPE_CHECKING:
+    from zkleader.metrics_file import MetricsFile
 
 _PYTHON_IGNORES = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 """Python ignores them before our first line, so what they were cannot be known: the command gets the default."""
@@ -29,23 +34,32 @@ _PYTHON_IGNORES = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 _LOG_PATIENCE = 1.0
 """Seconds for which the last lines wait for a standard error that is slow."""
 
+_METRICS_PATIENCE = 1.0
+"""Seconds for which the last metrics wait for a disk that is slow."""
 
-def supervise(config: Config, log: Log, result_file: ResultFile | None) -> NoReturn:
-    """Take this process over, campaign, write the result if one is wanted, and end it."""
-    ending, result = _supervise(config, log)
+
+def supervise(config: Config, log: Log, result_file: ResultFile | None, metrics_file: MetricsFile | None) -> NoReturn:
+    """Take this process over, campaign, write the result and metrics if they are wanted, and end it."""
+    ending, result = _supervise(config, log, metrics_file)
     if result_file is not None:
         try:
             result_file.write(result)
         except OSError as error:  # the status is decided, and stays what it is
             log.event("warning", "result_not_written", path=result_file.path, reason=os.strerror(error.errno or 0))
+    if metrics_file is not None:
+        metrics_file.end(_METRICS_PATIENCE)
     _end(ending, log)
 
 
-def _supervise(config: Config, log: Log) -> tuple[Ending, Result]:
+def _supervise(config: Config, log: Log, metrics_file: MetricsFile | None) -> tuple[Ending, Result]:
     supervisor: Supervisor | None = None
     try:
         inherited, inbox = _take_over()
-        supervisor = Supervisor(config, log, inbox, inherited)
+        supervisor = Supervisor(config, log, inbox, inherited, metrics_file)
+        # Off since our first lines.  What is there now is kept out of it for good: else the first look through all of
+        # that would come while COMMAND waits.
+        gc.freeze()
+        gc.enable()
         outcome = supervisor.run()
     except Exception as error:  # noqa: BLE001 # no traceback reaches a user, and no command outlives its supervisor
         if supervisor is not None:  # else nothing was started; a guard that stands alone ends when we do

@@ -1,4 +1,4 @@
-"""The types of option values: durations, signals and exit statuses, the way timeout(1) and kill(1) take them.
+"""The types of option values: durations, signals and exit statuses, the way timeout(1) and kill(1) take them; files.
 
 It owns their forms.  It must not know which option a value is for, and does not promise that values fit each other.
 """
@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from zkleader.cli.items import as_file, items
+from zkleader.core.records import MOST_LEADERS
+
+if TYPE_CHECKING:
+    from zkleader.cli.items import Items
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 _DURATION = r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>ms|s|m|h|d)?"
@@ -47,6 +53,17 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # not a generic befor
         if seconds > _LONGEST:
             self.fail(f"'{value}' is longer than ten years", param, ctx)
         return seconds
+
+
+class Flag(click.types.BoolParamType):
+    """Whether a flag is given, as a variable says it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
+        """Return whether it is."""
+        try:
+            return bool(super().convert(value, param, ctx))
+        except click.BadParameter:
+            self.fail(f"'{value}' is neither 1 (given) nor 0 (not given)", param, ctx)
 
 
 class ExitStatusValue(click.ParamType):  # type: ignore[type-arg] # as above
@@ -88,6 +105,57 @@ class Signal(click.ParamType):  # type: ignore[type-arg] # as above
         if names & _DO_NOT_END:
             self.fail(f"'{value}' does not end a process", param, ctx)
         return number
+
+    def shell_complete(self, *arguments: Any) -> Items:
+        """Return the names that begin as the last argument does."""
+        begun = arguments[-1].upper()
+        names = [member.name.removeprefix("SIG") for member in signal.Signals]
+        return items(name for name in names if name.startswith(begun) and name not in _DO_NOT_END)
+
+
+class Count(click.ParamType):  # type: ignore[type-arg] # as above
+    """A whole number."""
+
+    name = "number"
+    least: int
+    most: int
+
+    def get_metavar(self, *_args: Any, **_kwargs: Any) -> str:
+        """Return how help names it."""
+        return "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        text = str(value).strip()
+        if not (text.isascii() and text.isdigit() and len(text) <= 9 and self.least <= int(text) <= self.most):
+            self.fail(f"'{value}' is not a number from {self.least} to {self.most}", param, ctx)
+        return int(text)
+
+
+class Leaders(Count):
+    """How many may lead."""
+
+    least, most = 1, MOST_LEADERS
+
+
+class Slot(Count):
+    """One of the slots that they lead in."""
+
+    least, most = 0, MOST_LEADERS - 1
+
+
+class File(click.ParamType):  # type: ignore[type-arg] # as above
+    """The name of a file, which shells complete; whether there is one is somebody else's business."""
+
+    name = "file"
+
+    def get_metavar(self, *_args: Any, **_kwargs: Any) -> str:
+        """Return how help names it."""
+        return "FILE"
+
+    def shell_complete(self, *arguments: Any) -> Items:
+        """Return what has the shell complete it."""
+        return as_file(arguments[-1])
 
 
 def _signal_number(name: str) -> int | None:

@@ -53,9 +53,10 @@ class Multi(Value):
 
 
 class ListNames(Value):
-    """List the children (answer: Names).  Without a watch: all candidates would be woken by each of them."""
+    """List the children (answer: Names).  Candidates do not watch them: all would be woken by each."""
 
     path: str
+    watch: bool = False
 
 
 class Get(Value):
@@ -71,13 +72,19 @@ class Exists(Value):
     path: str
 
 
+class GetAcl(Value):
+    """Read who may do what with a znode (answer: Acl)."""
+
+    path: str
+
+
 class Sync(Value):
     """Let the server catch up with the leader of the ensemble (answer: Applied)."""
 
     path: str
 
 
-Request = Create | Delete | Multi | ListNames | Get | Exists | Sync
+Request = Create | Delete | Multi | ListNames | Get | GetAcl | Exists | Sync
 
 
 class Send(Value):
@@ -96,6 +103,7 @@ class StartCommand(Value):
 
     lease_start: Instant
     token: int
+    slot: int = 0
 
 
 class ExtendLease(Value):
@@ -104,14 +112,22 @@ class ExtendLease(Value):
     lease_start: Instant
 
 
+class TellSuspended(Value):
+    """The guard is to know that the connection was found to be down at this instant."""
+
+    suspended_at: Instant
+
+
 class StopCommand(Value):
     """Stop the command (cause ASKED or LOSS)."""
 
     cause: Cause
 
 
-class ReplaceGuard(Value):
-    """The guard is used up and leadership goes on: dismiss it, and execute another for the same candidacy."""
+class EndTenure(Value):
+    """Nothing of the command is left, and nothing is started any more: run on-lost, with this reason."""
+
+    reason: str
 
 
 class KillCommand(Value):
@@ -134,6 +150,10 @@ class End(Enum):
     UNREACHABLE = "unreachable"
     LOST = "lost"
     LOST_LATE = "lost_late"
+    HOOK_FAILED = Cause.HOOK_FAILED.value
+    """On-elected has failed, and so the command was not started."""
+    RESIGNED = "resigned"
+    """Somebody has asked the leader to step down, and it has."""
     NOT_PERMITTED = "not_permitted"
     NEWER_FORMAT = "newer_format"
     LEFT = "left"
@@ -148,11 +168,16 @@ class End(Enum):
     """Only the candidacy is gone, while waiting: campaign again with a new one."""
 
 
+AUTHENTICATE = "authenticate"
+"""The reason of NOT_PERMITTED where the session was refused, and not something that was asked for in it."""
+
+
 class Outcome(Value):
     """How it ended, with what the end calls for.
 
-    ``number`` is the raw wait status (COMMAND_ENDED, NOT_RECORDED), the signal (LEFT) or the errno (NOT_EXECUTED);
-    ``reason`` is a stable snake_case word or, for REFUSED, NOT_PERMITTED and NEWER_FORMAT, a sentence's end for people.
+    ``number`` is the raw wait status (COMMAND_ENDED, NOT_RECORDED; the hook's: HOOK_FAILED), the signal (LEFT) or the
+    errno (NOT_EXECUTED); ``reason`` is a stable snake_case word or, for REFUSED, NOT_PERMITTED and NEWER_FORMAT, a
+    sentence's end for people.
     """
 
     end: End
@@ -166,4 +191,15 @@ class Finish(Value):
     outcome: Outcome
 
 
-Action = Send | DropConnection | StartCommand | ExtendLease | StopCommand | KillCommand | ReplaceGuard | Tell | Finish
+Action = (
+    Send
+    | DropConnection
+    | StartCommand
+    | ExtendLease
+    | TellSuspended
+    | StopCommand
+    | KillCommand
+    | EndTenure
+    | Tell
+    | Finish
+)

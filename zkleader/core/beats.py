@@ -13,6 +13,10 @@ from zkleader.core.value import Value
 START_PATIENCE = 10.0
 """Seconds of silence that a process is allowed before its first word: a busy host may take that long to start it."""
 
+WAITING_INTERVAL = 1 / 4
+"""Of the lease, from one beat to the next without a command: half of what the guard, and a quarter of what the
+supervisor may be silent for."""
+
 
 class Beats(Value):
     """What the supervisor knows of one guard's signs of life.
@@ -55,7 +59,9 @@ class Beats(Value):
     @property
     def interval(self) -> float:
         """The seconds from one beat to the next while SIGKILL is not near."""
-        regular = self.timing.renewal_interval
+        # Without a command nobody acts whom a guard would have to stop, and both may wait for days: seldom then.  Told
+        # to start it, whoever has not beaten for a renewal interval beats at once.
+        regular = self.timing.renewal_interval if self.has_command else self.timing.lease * WAITING_INTERVAL
         return regular if self.sign_interval is None else min(regular, self.sign_interval)
 
     def is_silent(self, asked_at: float, now: Instant, lease_start: Instant | None) -> bool:

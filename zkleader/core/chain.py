@@ -45,6 +45,11 @@ class Verdict(Enum):
     """The record is not ours (any longer)."""
 
 
+def _is_over(doubt: Attempt, stat: Stat) -> bool:
+    """Say whether an attempt is over this very version: only then may it be applied yet."""
+    return (doubt.czxid, doubt.version) == (stat.czxid, stat.version)
+
+
 class Chain(Value):
     """All that one candidacy knows of its writes to the lease record.  ``lease`` in seconds."""
 
@@ -67,6 +72,10 @@ class Chain(Value):
     def refused(self, attempt: Attempt) -> Chain:
         """Take back an attempt that ZooKeeper said it did not apply."""
         return self.but(doubts=tuple(doubt for doubt in self.doubts if doubt is not attempt))
+
+    def settled(self, stat: Stat) -> Chain:
+        """Take back the attempts that a read has made void; ``stat`` is that of a record which bears none of them."""
+        return self.but(doubts=tuple(doubt for doubt in self.doubts if _is_over(doubt, stat)))
 
     def confirm(self, attempt: Attempt, stat: Stat, now: Instant) -> tuple[Chain, Verdict]:
         """Judge an attempt that was applied and made the version that ``stat`` names; ``now`` is when we learned it."""

@@ -7,6 +7,7 @@ answer may be old when it is read.
 from __future__ import annotations
 
 from enum import Enum
+from typing import NamedTuple
 
 from zkleader.core.records import Stat
 from zkleader.core.value import Value
@@ -20,7 +21,21 @@ class Refusal(Enum):
     NODE_EXISTS = "the znode exists"
     BAD_VERSION = "the znode has changed"
     NO_AUTH = "not permitted"
+    NOT_AUTHENTICATED = "authentication is required"
+    INVALID_ACL = "the ACL is not valid"
     OTHER = "refused"
+
+    @property
+    def is_for_lack_of_rights(self) -> bool:
+        """Whether it is for who we are, or for the rights that we want to give; asked again it would be the same."""
+        return self is Refusal.NO_AUTH or self.lacking != ""
+
+    @property
+    def lacking(self) -> str:
+        """What more there is to say of it than that something is not permitted: how it was asked for."""
+        if self is Refusal.NOT_AUTHENTICATED:
+            return " without authentication"
+        return " with the ACL asked for" if self is Refusal.INVALID_ACL else ""
 
 
 class Refused(Value):
@@ -54,13 +69,27 @@ class Content(Value):
     stat: Stat
 
 
+class AclEntry(NamedTuple):
+    """What one identity may do with a znode; ``bits`` as ZooKeeper counts permissions."""
+
+    scheme: str
+    id: str
+    bits: int
+
+
+class Acl(Value):
+    """Who may do what with a znode."""
+
+    entries: tuple[AclEntry, ...]
+
+
 class Applied(Value):
     """The request was applied; ``stats`` holds a stat for each operation that returns one, else None."""
 
     stats: tuple[Stat | None, ...] = ()
 
 
-Answer = Refused | Unanswered | Created | Names | Content | Applied
+Answer = Refused | Unanswered | Created | Names | Content | Acl | Applied
 
 
 class Connected(Value):
@@ -126,6 +155,19 @@ class CommandStopping(Value):
     cause: Cause
 
 
+class CommandPaused(Value):
+    """All of the command is frozen (see ``wire.Paused`` for the fields)."""
+
+    reason: str
+    took: float
+
+
+class CommandResumed(Value):
+    """The command goes on, after so many seconds."""
+
+    seconds: float
+
+
 class CommandGone(Value):
     """Everything of the command is proven gone (see ``wire.Gone`` for the fields)."""
 
@@ -133,6 +175,14 @@ class CommandGone(Value):
     wait_status: int
     in_time: bool
     lost: bool = False
+    ran: bool = True
+
+
+class TenureOver(Value):
+    """Nothing of on-lost is left, or it was not run (see ``wire.TenureOver``)."""
+
+    in_time: bool
+    lost: bool
 
 
 class GuardFailed(Value):
@@ -154,6 +204,9 @@ Event = (
     | CommandTooLate
     | CommandFailed
     | CommandStopping
+    | CommandPaused
+    | CommandResumed
     | CommandGone
+    | TenureOver
     | GuardFailed
 )

@@ -7,15 +7,21 @@ done.  An action promises nothing: that a kill took effect is told by an event, 
 from __future__ import annotations
 
 from zkleader.core import wire
+from zkleader.core.acts import Act
 from zkleader.core.lease import Instant
 from zkleader.core.value import Value
 
 
 class Spawn(Value):
-    """Fork and execute the command with this added to its environment."""
+    """Fork and execute the command, or a hook, with this added to its environment.
 
+    ``frozen``: into a control group that is frozen already, so that it does nothing before a Thaw.
+    """
+
+    act: Act = Act.COMMAND
     lease_start: Instant
     environment: dict[str, str]
+    frozen: bool = False
 
 
 class SendStopSignal(Value):
@@ -31,6 +37,18 @@ class ForwardSignal(Value):
 
 class ContinueCommand(Value):
     """Send SIGCONT to the command's group, if its first process has not been reaped."""
+
+
+class LookForStop(Value):
+    """Hand in that the command's first process is stopped, if it is, though that was done before."""
+
+
+class Freeze(Value):
+    """Freeze everything in the command's control group, what will be forked into it too; it takes effect in a while."""
+
+
+class Thaw(Value):
+    """Let it go on."""
 
 
 class Kill(Value):
@@ -66,6 +84,9 @@ Action = (
     | SendStopSignal
     | ForwardSignal
     | ContinueCommand
+    | LookForStop
+    | Freeze
+    | Thaw
     | Kill
     | Report
     | KillSupervisor

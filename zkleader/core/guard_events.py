@@ -30,6 +30,10 @@ class FirstStopped(Value):
     wants_terminal: bool
 
 
+class Frozen(Value):
+    """The kernel says that everything in the command's control group is frozen."""
+
+
 class FirstReaped(Value):
     """The command's first process was reaped.  ``alone``: nothing else lives, so there is nobody to stop."""
 
@@ -69,6 +73,7 @@ Event = (
     | Executed
     | NotExecuted
     | FirstStopped
+    | Frozen
     | FirstReaped
     | TreeGone
     | Tick

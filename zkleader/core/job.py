@@ -3,6 +3,11 @@
 It owns these decisions.  It must not know leases: job control moves no deadline, and a command that is stopped is
 killed at its time all the same.  It makes no system call, and what it is told of the terminal may be old when it is
 read.  It does not promise that anybody continues us.
+
+A stopped job goes on in this order: the shell puts our group into the foreground and continues it; where the command
+has a group of its own, we do the same to that; then the guard is told, and answers.  What it says of a stop before its
+answer may be of the one that is over; of a stop that lasts it speaks again behind it, for the user may have pressed
+Ctrl-Z at any instant between.
 """
 
 from __future__ import annotations
@@ -47,7 +52,7 @@ class Phase(Enum):
     STOPPED = "stopped"
     """We are to stop as well."""
     CONTINUING = "continuing"
-    """The guard was told to continue the command; what it said before it has done so is no news."""
+    """The command was continued; what the guard said before it has heard of that is no news."""
     ENDED = "ended"
     """The command's first process has ended: there is nobody to wait for."""
 
@@ -88,9 +93,13 @@ class TellGuard(Value):
 
 
 class GiveTerminal(Value):
-    """Make this the terminal's foreground group."""
+    """Make this the terminal's foreground group and continue it, as a shell's ``fg`` does."""
 
     group: int
+
+
+class ContinueGroup(Value):
+    """Continue everything in our group."""
 
 
 class TakeTerminal(Value):
@@ -102,7 +111,7 @@ class StopOurselves(Value):
 
 
 Event = StopAsked | ContinueAsked | Looked | wire.Started | wire.FirstStopped | wire.Continued | Ended
-Action = TellGuard | GiveTerminal | TakeTerminal | StopOurselves
+Action = TellGuard | GiveTerminal | ContinueGroup | TakeTerminal | StopOurselves
 Outcome = tuple[State, tuple[Action, ...]]
 
 
@@ -119,10 +128,11 @@ def place_of(*, has_terminal: bool, reads_terminal: bool, is_alone: bool) -> Pla
     return Place.FOREGROUND if reads_terminal else Place.APART
 
 
-def step(state: State, event: Event, foreground: Foreground) -> Outcome:
+def step(state: State, event: Event, foreground: Foreground, *, in_our_group: bool) -> Outcome:
     """Return the state after an event and what is to be done, in this order.
 
-    Whoever performs `StopOurselves` hands in `ContinueAsked` when it returns.
+    ``in_our_group``: the command shares our group, and has not left it as ``timeout`` and ``setsid`` do.  Whoever
+    performs `StopOurselves` hands in `ContinueAsked` when it returns.
     """
     match event:
         case wire.Started(pid=pid):
@@ -130,21 +140,21 @@ def step(state: State, event: Event, foreground: Foreground) -> Outcome:
         case Ended():
             return state.but(phase=Phase.ENDED), (TakeTerminal(),)
         case wire.FirstStopped():
-            return _first_stopped(state, event, foreground)
+            return _first_stopped(state, event, foreground, in_our_group=in_our_group)
         case wire.Continued():
             return state.but(phase=Phase.RUNNING) if state.phase is Phase.CONTINUING else state, ()
         case StopAsked():
-            return _stop_asked(state, event)
+            return _stop_asked(state, event, in_our_group=in_our_group)
         case ContinueAsked():
-            return _continue(state, foreground)
+            return _continue(state, foreground, in_our_group=in_our_group)
         case Looked():
-            return _looked(state) if foreground is Foreground.OURS else (state, ())
+            return _looked(state, in_our_group=in_our_group) if foreground is Foreground.OURS else (state, ())
 
 
-def _first_stopped(state: State, event: wire.FirstStopped, foreground: Foreground) -> Outcome:
+def _first_stopped(state: State, event: wire.FirstStopped, foreground: Foreground, *, in_our_group: bool) -> Outcome:
     state = state.but(group=event.pid)
-    # The race: the guard may have said this before it heard that the command is to be continued; it would stop us
-    # again, just after the user has continued us.
+    # The race: the guard may have said this before it heard that the command was continued; it would stop us again,
+    # just after the user has continued us.  A stop that came later it says once more, behind its answer.
     if state.phase in (Phase.CONTINUING, Phase.ENDED):
         return state, ()
     if state.phase is Phase.ASKED:
@@ -156,13 +166,15 @@ def _first_stopped(state: State, event: wire.FirstStopped, foreground: Foregroun
         is_wanting = event.wants_terminal and in_background
         return state.but(phase=Phase.WANTING if is_wanting else Phase.HALTED), ()
     # The race: it may have asked for the terminal just before that was given to it.
-    return _continue(state, foreground) if event.wants_terminal else _stop(state)
+    if not event.wants_terminal:
+        return _stop(state)
+    return _continue(state.but(phase=Phase.HALTED), foreground, in_our_group=in_our_group)
 
 
-def _stop_asked(state: State, event: StopAsked) -> Outcome:
+def _stop_asked(state: State, event: StopAsked, *, in_our_group: bool) -> Outcome:
     if not event.has_command or state.phase is Phase.ENDED:
         return _stop(state)
-    has_it = event.by_terminal and state.place is Place.SHARED and state.group is not None
+    has_it = event.by_terminal and in_our_group
     forward = () if has_it else (TellGuard(message=wire.Forward(signal=event.signal, to_group=True)),)
     # The race: of a job that is stopped as one, the command may be seen to stop before we are told to.
     if state.phase in (Phase.HALTED, Phase.WANTING):
@@ -177,17 +189,20 @@ def _stop(state: State) -> Outcome:
     return state.but(phase=phase), (TakeTerminal(), StopOurselves())
 
 
-def _looked(state: State) -> Outcome:
+def _looked(state: State, *, in_our_group: bool) -> Outcome:
     """Our group is in the foreground."""
     has_own_group = state.place is Place.FOREGROUND
     if state.phase is Phase.WANTING or (state.phase is Phase.HALTED and has_own_group):
-        return _continue(state, Foreground.OURS)
+        state, actions = _continue(state, Foreground.OURS, in_our_group=in_our_group)
+        # The terminal has stopped our neighbours as well.  Not us, so the shell thinks that the job runs and continues
+        # nobody.
+        return state, actions if has_own_group else (ContinueGroup(), *actions)
     if state.phase is Phase.RUNNING and has_own_group and state.group is not None:
         return state, (GiveTerminal(group=state.group),)
     return state, ()
 
 
-def _continue(state: State, foreground: Foreground) -> Outcome:
+def _continue(state: State, foreground: Foreground, *, in_our_group: bool) -> Outcome:
     if state.phase is Phase.ENDED:
         return state, ()
     if state.group is None:
@@ -195,8 +210,10 @@ def _continue(state: State, foreground: Foreground) -> Outcome:
     # In the background it is continued without the terminal.
     wants = state.place is Place.FOREGROUND and foreground is Foreground.OURS
     give = (GiveTerminal(group=state.group),) if wants else ()
-    # The race: after a stop we learn twice that we are continued, by running again and by the signal.  A second order
-    # would undo a stop of the user's that came between the two.
     if state.phase is Phase.CONTINUING:
         return state, give
-    return state.but(phase=Phase.CONTINUING), (*give, TellGuard(message=wire.Continue()))
+    # The race: the user may stop it again before the guard hears of this, and the guard's SIGCONT would undo that.  So
+    # the guard sends one only to whom the terminal cannot stop now.  In our group whoever has continued us has
+    # continued it too; and one that runs is not continued: after a stop we learn twice that we run again.
+    is_continued = wants or in_our_group or state.phase is Phase.RUNNING
+    return state.but(phase=Phase.CONTINUING), (*give, TellGuard(message=wire.Continue(is_continued=is_continued)))

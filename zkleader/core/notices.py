@@ -10,10 +10,9 @@ This module reads no clock and sends nothing.  It must not know the socket, and 
 
 from __future__ import annotations
 
-from zkleader.core import claim
+from zkleader.core import campaign, slots
 from zkleader.core.lease import Instant
-from zkleader.core.records import NewerFormat
-from zkleader.core.turn import Link, Phase, State
+from zkleader.core.turn import IN_TENURE, Link, Phase, State
 from zkleader.core.value import Value
 
 SHARE_OF_WATCHDOG = 5
@@ -73,7 +72,7 @@ def tell(
 def _live(
     told: Told, state: State, now: Instant, answered_at: float | None, watchdog: float
 ) -> tuple[Told, tuple[str, ...]]:
-    held = state.chain.held if state.phase in (Phase.LEADING, Phase.STOPPING) else None
+    held = state.chain.held if state.phase in IN_TENURE else None
     if held is not None:
         if not _is_sign(told, held.lease_start, answered_at):
             return told, ()
@@ -108,29 +107,36 @@ def _sign(told: Told, now: Instant, seconds: float) -> tuple[Told, tuple[str, ..
 
 
 def _status(state: State, now: Instant) -> str:
+    if state.phase is Phase.JOINING and campaign.join_in(state, now) > 0:
+        return "not campaigning for a while: on-elected has failed"
     if state.phase is Phase.JOINING:
         return "campaigning" if state.link is Link.UP else "campaigning: no connection to ZooKeeper"
     if state.phase is Phase.WAITING:
         return _standby(state, now)
     held = state.chain.held
     token = held.token if held is not None else 0
+    leader = "leader" if state.rules.leaders == 1 else f"leader in slot {state.slot} of {state.rules.leaders}"
     if state.phase is Phase.LEADING:
-        return f"leader, token {token}"
+        doing = ": paused" if state.is_paused else ": running on-elected" if state.is_electing else ""
+        return f"{leader}, token {token}{doing}"
     if state.phase is Phase.RESTARTING:
-        return f"leader, token {token}: restarting the command"
+        return f"{leader}, token {token}: restarting the command"
     if state.phase is Phase.STOPPING:
-        lost = f"leadership lost ({state.loss})" if state.loss else f"leader, token {token}"
+        lost = f"leadership lost ({state.loss})" if state.loss else f"{leader}, token {token}"
         return f"{lost}: stopping the command"
+    if state.phase is Phase.HANDING_OVER:
+        lost = f"leadership lost ({state.loss})" if state.loss else f"{leader}, token {token}"
+        return f"{lost}: running on-lost"
     if state.phase is Phase.RELEASING:
         return "stopping: releasing the lease"
     return "stopping"
 
 
 def _standby(state: State, now: Instant) -> str:
-    place, seen = state.place, state.seen
+    place = state.place
     if place is None:
         return "standby"
-    if place.rank == 0 and seen is not None and not isinstance(seen.record, NewerFormat):
-        is_held = claim.claimable_in(state, now) > 0
-        return f"standby, rank 0{': waiting out a lease' if is_held else ''}"
+    way = slots.next_claim(state, now)
+    if way is not None and way[0] > 0:
+        return f"standby, rank {place.rank}: waiting out a lease"
     return f"standby, rank {place.rank}"

@@ -1,13 +1,13 @@
 """At most once per period over all hosts: whether an arrival's period is done already, and when that period began.
 
 It owns what ``last_run`` in the lease record means.  All times are milliseconds of the ensemble's clock, taken from
-znode stats; a host's clock is never asked, so hosts may disagree about the time as they like.  It must not know how a
-record is read or written.  It does not promise that a run happens once only: one that ended, and could not be recorded,
-happens again.
+znode stats; a host's clock is never asked what time it is, so hosts may disagree about that as they like.  It must not
+know how a record is read or written.  It does not promise that a run happens once only: one that ended, and could not
+be recorded, happens again.
 
-A period begins with its first claim.  Whoever comes (creates a candidate) within half a period after that belongs to
-it, however long they then wait in the queue: a crontab line strikes on all hosts at about the same time, some of them a
-little late, and the next time it strikes is about a period later.
+A period begins with its first claim.  Whoever comes (begins to campaign) within half a period after that belongs to it,
+however long they then take to reach the queue, and wait in it: a crontab line strikes on all hosts at about the same
+time, some of them a little late, and the next time it strikes is about a period later.
 """
 
 from __future__ import annotations

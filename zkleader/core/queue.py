@@ -14,6 +14,8 @@ from zkleader.core.value import Value
 RECORD_PREFIX = "lease-"
 """Names that begin with this are lease records, never candidates."""
 
+_SLOT = rf"{RECORD_PREFIX}(0|[1-9][0-9]{{0,8}})"
+
 _GREATEST_SEQUENCE = 2**31 - 1
 _SUFFIX = r"(?P<short>-[0-9]{9})\Z|(?P<digits>[0-9]{10})\Z"
 
@@ -21,6 +23,12 @@ _SUFFIX = r"(?P<short>-[0-9]{9})\Z|(?P<digits>[0-9]{10})\Z"
 def candidate_prefix(guid: str) -> str:
     """Return the name of a candidate of ours, up to the suffix that ZooKeeper will append."""
     return f"{guid}-n_"
+
+
+def slot_of(name: str) -> int | None:
+    """Return the slot of a lease record, or None if the name is not that of one."""
+    found = re.fullmatch(_SLOT, name)
+    return None if found is None else int(found[1])
 
 
 def sequence_of(name: str) -> int | None:

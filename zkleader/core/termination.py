@@ -1,14 +1,17 @@
 """When the command starts, is stopped, is killed, and who releases for it: the guard's state machine.
 
-It owns the order of things inside the guard: nothing starts late, the stop signal goes out in time, SIGKILL follows in
-time, and only proof makes a command gone.  It must not know processes, sockets or clocks: events and the present
-instant go in, actions come out, and the guard's loop performs them.  It does not promise that a kill takes effect; it
-goes on asking for it until the proof arrives.
+It owns the instants inside the guard: nothing starts late, the stop signal goes out in time, SIGKILL follows in time,
+and only proof makes anything gone; what follows what is ``sequence``'s.  Hooks are stopped and killed as the command
+is, and by their time-out; on-lost gets no stop signal, and what a hook leaves behind is killed at once.  It must not
+know processes, sockets or clocks: events and the present instant go in, actions come out, and the guard's loop performs
+them.  It does not promise that a kill takes effect; it goes on asking for it until the proof arrives.
 """
 
 from __future__ import annotations
 
-from zkleader.core import wire
+from zkleader.core import pausing, sequence, wire
+from zkleader.core.acts import Act
+from zkleader.core.disconnect import OnDisconnect
 from zkleader.core.guard_actions import (
     AbandonRelease,
     Action,
@@ -17,16 +20,17 @@ from zkleader.core.guard_actions import (
     ForwardSignal,
     Kill,
     KillSupervisor,
+    LookForStop,
     ReleaseForSupervisor,
     Report,
     SendStopSignal,
-    Spawn,
 )
 from zkleader.core.guard_events import (
     Event,
     Executed,
     FirstReaped,
     FirstStopped,
+    Frozen,
     NotExecuted,
     ReleaseEnded,
     SupervisorAbsent,
@@ -35,7 +39,7 @@ from zkleader.core.guard_events import (
     Tick,
     TreeGone,
 )
-from zkleader.core.guard_state import COMMAND_EXISTS, Limit, Phase, State, Supervisor
+from zkleader.core.guard_state import COMMAND_EXISTS, FREEZABLE, Limit, Phase, State, Supervisor
 from zkleader.core.lease import Instant
 from zkleader.core.wire import Cause
 
@@ -67,6 +71,7 @@ def step(state: State, event: Event, now: Instant) -> Outcome:
         state, actions = _hear(state, event, now)
     else:
         state, actions = _notice(state, event, now)
+    state, actions = _pause_or_resume(state, actions, now, by_clock=isinstance(event, Tick))
     state, last = _conclude(state, now)
     return state, (*actions, *last)
 
@@ -86,10 +91,12 @@ def under_latest_lease(messages: list[wire.Message]) -> list[wire.Message]:
 def due_in(state: State, now: Instant) -> float | None:
     """Return in how many seconds a Tick will change something, zero if it would already, None if never."""
     limits: list[float] = []
-    if state.phase in COMMAND_EXISTS and state.loss is None:
+    if _has_deadline(state):
         limits.append(_stop_limit(state).left(now))
     if state.phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
         limits.append(_kill_in(state, now))
+    if (overdue_in := pausing.overdue_in(state, now)) is not None:
+        limits.append(overdue_in)
     if state.phase is Phase.KILLING and state.kill_began is not None:
         elapsed = now.held_since(state.kill_began)
         limits.append(min(KILL_REPEAT_LONGEST, max(KILL_REPEAT_SHORTEST, KILL_REPEAT_FRACTION * elapsed)))
@@ -113,21 +120,34 @@ def _hear(state: State, message: wire.Message, now: Instant) -> Outcome:
             return _start(state, message, now)
         case wire.Extend(lease_start=lease_start):
             return _extend(state, lease_start), ()
-        case wire.Stop(cause=cause):
+        case wire.Suspended(suspended_at=suspended_at):
+            return pausing.suspend(state, suspended_at), ()
+        case wire.Stop(cause=cause, reason=reason):
+            state = state.but(reason=state.reason or reason)
             if state.phase in COMMAND_EXISTS:
                 return _stop(state, cause, now)
             # A loss that is told before the start that it makes void: that start must not happen.
             return state.but(loss=_first_loss(state, cause)), ()
+        case wire.EndTenure(reason=reason):
+            if state.phase is Phase.VACANT:
+                return sequence.end_tenure(state, reason, now)
+            # The race: a deadline or a loss has had on-lost run already, and its end is told when there is one.
+            return state, () if state.phase in COMMAND_EXISTS else (sequence.told_over(state),)
         case wire.KillNow():
             return _kill_now(state, now)
         case wire.Forward():
+            if state.act is not Act.COMMAND:
+                # A hook is not meant; and kept for the command it would come before that has a handler, and kill it.
+                return state, ()
             if state.phase is Phase.STARTING:
                 # The race: before the command is executed its process is still ours, and would ignore the signal.
                 return state.but(forwards=(*state.forwards, message)), ()
             return state, (_forward(message),) if state.phase in (Phase.RUNNING, Phase.STOPPING) else ()
-        case wire.Continue():
+        case wire.Continue(is_continued=is_continued):
             # Whatever the phase: no deadline depends on it, and one that is being stopped needs it to end.
-            return state, (ContinueCommand(), Report(message=wire.Continued()))
+            orders = () if is_continued or state.act is not Act.COMMAND else (ContinueCommand(),)
+            # The race: it may have been stopped again since; that was told before the answer, and so was no news.
+            return state, (*orders, Report(message=wire.Continued()), LookForStop())
         case wire.Dismiss():
             dismissed = state.but(supervisor=Supervisor.DISMISSED_US)
             # Nobody should dismiss the guard of a running command.  If it happens, that is a supervisor that is gone.
@@ -144,7 +164,8 @@ def _notice(state: State, event: Event, now: Instant) -> Outcome:
     """Take what the loop has found out by itself."""
     match event:
         case Executed(pid=pid):
-            told = Report(message=wire.Started(pid=pid))
+            is_hook = state.act is not Act.COMMAND
+            told = sequence.started(state, pid) if is_hook else Report(message=wire.Started(pid=pid))
             if state.phase is not Phase.STARTING:
                 return state, (told,)
             held = tuple(_forward(message) for message in state.forwards)
@@ -157,15 +178,22 @@ def _notice(state: State, event: Event, now: Instant) -> Outcome:
                 # Stopping was told, so its end is told too; whether it would have executed no longer matters.
                 return state, ()
             late = _first_loss(state, Cause.DEADLINE) if isinstance(refusal, wire.TooLate) else state.loss
+            told_of = (sequence.not_executed(state, refusal),) if state.act is not Act.COMMAND else ()
+            if state.act is Act.ON_ELECTED and isinstance(refusal, wire.ExecFailed):
+                state = state.but(cause=state.cause or Cause.HOOK_FAILED)
             state = state.but(refusal=refusal, loss=late, kill_began=now, phase=Phase.KILLING)
-            return state, (Kill(),)
+            return state, (*told_of, Kill())
         case FirstStopped():
-            # News for the terminal's sake only: that it is stopped moves no deadline.
-            return state, (Report(message=wire.FirstStopped(**event.as_dict())),)
+            # News for the terminal's sake only: that it is stopped moves no deadline.  A hook has no terminal.
+            told_of = (Report(message=wire.FirstStopped(**event.as_dict())),) if state.act is Act.COMMAND else ()
+            return state, told_of
+        case Frozen():
+            return pausing.is_whole(state, now)
         case FirstReaped():
             return _first_reaped(state, event, now)
         case TreeGone():
-            return _tree_gone(state, event, now)
+            exists = state.phase in COMMAND_EXISTS and state.lease_start is not None
+            return sequence.follow(state, event, now) if exists else (state, ())
         case Tick():
             return _tick(state, now)
         case SupervisorAbsent():
@@ -179,6 +207,8 @@ def _notice(state: State, event: Event, now: Instant) -> Outcome:
         case SupervisorGone():
             if state.supervisor is not Supervisor.DISMISSED_US:
                 state = state.but(supervisor=Supervisor.GONE)
+                if state.phase is Phase.VACANT:
+                    state = state.but(loss=_first_loss(state, Cause.SUPERVISOR_GONE))
             return _stop(state, Cause.SUPERVISOR_GONE, now) if state.phase in COMMAND_EXISTS else (state, ())
         case ReleaseEnded():
             return state.but(phase=Phase.RELEASED), ()
@@ -191,47 +221,60 @@ def _start(state: State, message: wire.Start, now: Instant) -> Outcome:
     if state.phase in COMMAND_EXISTS:
         # A second start would say of a living command that it is not there, whatever were answered.
         return state, ()
-    limit = Limit(message.lease_start, state.timing.stop_after)
     final = state.loss is not None or state.supervisor is not Supervisor.ANSWERING
-    if state.phase is not Phase.IDLE or final:
+    if state.phase not in (Phase.IDLE, Phase.VACANT) or final:
         return state, (Report(message=wire.TooLate()),)
-    state = state.but(lease_start=message.lease_start)
-    if limit.left(now) <= 0:
+    state = state.but(lease_start=message.lease_start, environment=message.environment)
+    if _stop_limit(state).left(now) <= 0:
         # The lease that this guard was kept for is over before it began: the guard is used up.
-        state = state.but(phase=Phase.GONE, cause=Cause.DEADLINE, loss=Cause.DEADLINE)
+        phase = Phase.GONE if state.act is None else Phase.VACANT
+        state = state.but(phase=phase, cause=Cause.DEADLINE, loss=Cause.DEADLINE)
         return state, (Report(message=wire.TooLate()),)
-    spawn = Spawn(lease_start=message.lease_start, environment=message.environment)
-    return state.but(phase=Phase.STARTING), (spawn,)
+    return sequence.begin(state, now)
 
 
 def _extend(state: State, lease_start: Instant) -> State:
     """Count a renewal, unless leadership is over or the lease would move backwards."""
     # Finality: what was lost stays lost, or a release for a frozen supervisor would not be safe.
-    if state.loss is not None or state.lease_start is None or state.phase not in COMMAND_EXISTS:
+    if state.loss is not None or state.lease_start is None or state.phase not in (*COMMAND_EXISTS, Phase.VACANT):
         return state
-    return state.but(lease_start=lease_start) if _is_later(lease_start, state.lease_start) else state
+    # Confirmations of an attempt in doubt may arrive after that of a later one.
+    return state.but(lease_start=lease_start) if lease_start.is_after(state.lease_start) else state
 
 
 def _renewed(start: wire.Start, said_behind: list[wire.Message]) -> wire.Start:
     for message in said_behind:
         if isinstance(message, wire.Stop | wire.KillNow):
             break
-        if isinstance(message, wire.Extend) and _is_later(message.lease_start, start.lease_start):
+        if isinstance(message, wire.Extend) and message.lease_start.is_after(start.lease_start):
             start = start.but(lease_start=message.lease_start)
     return start
 
 
-def _is_later(lease_start: Instant, than: Instant) -> bool:
-    """Say whether a renewal moves a lease that began at the other instant.
+def _pause_or_resume(state: State, actions: tuple[Action, ...], now: Instant, *, by_clock: bool) -> Outcome:
+    """Freeze the command when leadership is in doubt, thaw it when that is over.
 
-    Confirmations of an attempt in doubt may arrive after that of a later one.  A lease only moves forwards, on both
-    clocks: taking one that is later on one of them alone would shorten what the other has promised.
+    Whatever else is to be done comes after freezing, and what is started in doubt is forked into a control group that
+    is frozen already: it does nothing before a renewal.
     """
-    return lease_start.raw > than.raw and lease_start.boottime > than.boottime
+    why = pausing.doubt(state, now, by_clock=by_clock or state.freezing is not None)
+    if state.freezing is None and why:
+        if state.loss is not None:
+            # Nothing would ever thaw it, so whatever is left of its grace would be of no use to it.
+            return state.but(phase=Phase.KILLING, kill_began=now), (*actions, Kill())
+        return pausing.freeze(state, why, actions, now)
+    # After a loss no renewal counts, so none could have ended the doubt.
+    if state.freezing is not None and not why and state.phase in FREEZABLE:
+        state, thaw = pausing.thaw(state, now)
+        return state, (*actions, *thaw)
+    return state, actions
 
 
 def _stop(state: State, cause: Cause, now: Instant) -> Outcome:
     """Begin to stop for a cause, or bring SIGKILL forward if stopping has begun already."""
+    if state.act is Act.ON_LOST:
+        # It is what there is to do about any of them, and has its own time; the lease's SIGKILL is for it too.
+        return state.but(loss=_first_loss(state, cause)), ()
     patience = state.timing.stop_timeout if cause is Cause.ASKED else state.timing.grace
     limit = Limit(now, patience)
     if state.kill_limit is not None and state.kill_limit.left(now) <= limit.left(now):
@@ -239,6 +282,9 @@ def _stop(state: State, cause: Cause, now: Instant) -> Outcome:
     first_loss = _first_loss(state, cause)
     state = state.but(kill_limit=limit, loss=first_loss)
     if state.phase is Phase.KILLING:
+        if state.act is Act.ON_ELECTED and state.cause is None:
+            # The race: it has succeeded, and what it left behind is just being killed; the command must not follow.
+            return state.but(cause=cause, stop_began=now), (Report(message=wire.Stopping(cause=cause)),)
         return state, ()
     told: tuple[Action, ...] = ()
     starting = state.phase is Phase.STARTING
@@ -252,14 +298,20 @@ def _stop(state: State, cause: Cause, now: Instant) -> Outcome:
         return state, told
     if not starting and begins:
         state = state.but(phase=Phase.STOPPING)
-    if starting or _kill_in(state, now) <= 0:
+    # A frozen command could not act on the stop signal, and after a loss nothing thaws it: who waits for its end, a
+    # successor perhaps, need not wait out its grace.
+    in_vain = state.freezing is not None and state.loss is not None
+    if starting or in_vain or _kill_in(state, now) <= 0:
         return state.but(phase=Phase.KILLING, kill_began=now), (*told, Kill())
     return state, (*told, SendStopSignal()) if begins else ()
 
 
 def _kill_now(state: State, now: Instant) -> Outcome:
-    """SIGKILL without waiting, as one who asks twice wants it."""
-    if state.phase not in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
+    """SIGKILL without waiting, as one who asks twice wants it: the command, or what goes before it.
+
+    The race: the second request may come just after what it was meant for is gone; on-lost is not to suffer for that.
+    """
+    if state.phase not in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING) or state.act is Act.ON_LOST:
         return state, ()
     told: tuple[Action, ...] = ()
     if state.cause is None:
@@ -271,9 +323,16 @@ def _kill_now(state: State, now: Instant) -> Outcome:
 def _tick(state: State, now: Instant) -> Outcome:
     """Judge every deadline."""
     actions: tuple[Action, ...] = ()
-    if state.phase in COMMAND_EXISTS and state.loss is None and _stop_limit(state).left(now) <= 0:
-        state, actions = _stop(state, Cause.DEADLINE, now)
-    if state.phase in (Phase.STARTING, Phase.STOPPING) and _kill_in(state, now) <= 0:
+    if _has_deadline(state) and _stop_limit(state).left(now) <= 0:
+        cause = Cause.OVERDUE if state.on_disconnect is OnDisconnect.STOP else Cause.DEADLINE
+        if state.phase is Phase.VACANT:
+            return state.but(loss=cause), ()
+        state, actions = _stop(state, cause, now)
+    is_hook = state.act is not Act.COMMAND
+    if is_hook and state.phase in (Phase.STARTING, Phase.RUNNING) and _kill_in(state, now) <= 0:
+        state = state.but(phase=Phase.KILLING, kill_began=now, cause=state.cause or Cause.HOOK_FAILED)
+        actions = (*actions, sequence.killed(state, now), Kill())
+    elif state.phase in (Phase.STARTING, Phase.STOPPING) and _kill_in(state, now) <= 0:
         state = state.but(phase=Phase.KILLING, kill_began=now)
         actions = (*actions, Kill())
     elif state.phase is Phase.KILLING and Kill() not in actions:
@@ -288,6 +347,12 @@ def _first_reaped(state: State, event: FirstReaped, now: Instant) -> Outcome:
     state = state.but(wait_status=event.wait_status)
     if state.refusal is not None:
         return state, ()
+    if state.act is not Act.COMMAND:
+        told = sequence.ended(state, now)
+        if state.phase is not Phase.RUNNING or event.alone:
+            return state, (told,)
+        # Whatever it has started in the background is not to be there beside the command, nor after the tenure.
+        return state.but(phase=Phase.KILLING, kill_began=now), (told, Kill())
     told = Report(message=wire.FirstEnded(wait_status=event.wait_status))
     if state.phase is Phase.RUNNING and not event.alone:
         stopping, actions = _stop(state, Cause.ENDED, now)
@@ -295,29 +360,14 @@ def _first_reaped(state: State, event: FirstReaped, now: Instant) -> Outcome:
     return state, (told,)
 
 
-def _tree_gone(state: State, event: TreeGone, now: Instant) -> Outcome:
-    """Tell of the end, with what the proof and the clocks say about it."""
-    if state.phase not in COMMAND_EXISTS or state.lease_start is None:
-        return state, ()
-    cause = state.cause or Cause.ENDED
-    if state.refusal is not None:
-        return state.but(phase=Phase.GONE, cause=cause), (Report(message=state.refusal),)
-    began = state.stop_began or now
-    gone = wire.Gone(
-        cause=cause,
-        wait_status=state.wait_status,
-        in_time=now.held_since(state.lease_start) <= state.timing.gone_after,
-        signalled=event.signalled,
-        killed=event.killed,
-        kill_began_after=state.kill_began.held_since(began) if state.kill_began is not None else 0.0,
-        gone_after=now.held_since(began),
-        lost=state.loss is not None,
-    )
-    return state.but(phase=Phase.GONE, cause=cause), (Report(message=gone),)
-
-
 def _conclude(state: State, now: Instant) -> Outcome:
-    """Once nothing of a command exists: release for a supervisor that cannot, and end when nobody needs us."""
+    """Once nothing exists: run on-lost after a loss, release for a supervisor that cannot, end when nobody needs us."""
+    if state.phase is Phase.VACANT and state.loss is not None:
+        state, begun = sequence.end_tenure(state, sequence.reason_of(state), now)
+        if state.phase in COMMAND_EXISTS:
+            return state, begun
+        state, last = _conclude(state, now)
+        return state, (*begun, *last)
     if state.phase in (Phase.IDLE, Phase.GONE) and state.guid is not None:
         # Only what was lost is released for a supervisor that may come back: everything else it still wants to
         # release itself, and it could not tell our release from a thief's.
@@ -331,9 +381,15 @@ def _conclude(state: State, now: Instant) -> Outcome:
             state = state.but(phase=Phase.RELEASING, release_limit=limit)
             return state, (ReleaseForSupervisor(guid=state.guid or ""),)
     nobody = state.supervisor in (Supervisor.GONE, Supervisor.DISMISSED_US)
-    if nobody and state.phase in (Phase.IDLE, Phase.GONE, Phase.RELEASED):
+    if nobody and state.phase in (Phase.IDLE, Phase.VACANT, Phase.GONE, Phase.RELEASED):
         return state.but(phase=Phase.EXITED), (Exit(),)
     return state, ()
+
+
+def _has_deadline(state: State) -> bool:
+    """Say whether the lease's end calls for something: a stop, or on-lost."""
+    is_vacant = state.phase is Phase.VACANT and state.owes_on_lost
+    return state.loss is None and (state.phase in COMMAND_EXISTS or is_vacant)
 
 
 def _first_loss(state: State, cause: Cause) -> Cause | None:
@@ -342,11 +398,12 @@ def _first_loss(state: State, cause: Cause) -> Cause | None:
 
 def _stop_limit(state: State) -> Limit:
     assert state.lease_start is not None, "a command exists only under a lease"
-    return Limit(state.lease_start, state.timing.stop_after)
+    return Limit(state.lease_start, state.timing.stop_after_with(state.on_disconnect))
 
 
 def _kill_in(state: State, now: Instant) -> float:
     """Seconds until SIGKILL: what the causes ask for, and never past the lease's own."""
     assert state.lease_start is not None, "a command exists only under a lease"
     lease = Limit(state.lease_start, state.timing.kill_after).left(now)
-    return min(lease, state.kill_limit.left(now)) if state.kill_limit is not None else lease
+    stands_still = state.freezing is not None and state.cause is None  # and so does a hook's time-out
+    return lease if state.kill_limit is None or stands_still else min(lease, state.kill_limit.left(now))

@@ -10,14 +10,18 @@ a connection.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from zkleader.core import queue, records, wait_status
 from zkleader.core.actions import Action, End, Finish, Outcome, Request, Send, Tell
+from zkleader.core.acts import Hooks
 from zkleader.core.chain import Attempt, Chain
+from zkleader.core.disconnect import OnDisconnect
+from zkleader.core.events import Content
 from zkleader.core.lease import Instant, Timing
-from zkleader.core.records import Identity, LeaseRecord, NewerFormat, Stat, Unreadable
+from zkleader.core.records import Identity, LeaseRecord, NewerFormat, ResignRequest, Stat, Unreadable
 from zkleader.core.restart import Pause, Restart
 from zkleader.core.value import Value
 from zkleader.core.wire import Cause
@@ -29,18 +33,24 @@ class Phase(Enum):
     JOINING = "joining"
     """No candidate of ours is known to exist."""
     WAITING = "waiting"
-    """In the queue; claiming when first in it and the record allows."""
+    """In the queue; claiming when so far ahead in it that it may lead, and a record allows."""
     LEADING = "leading"
-    """The lease is held and the command was started."""
+    """The lease is held and the command was started, or on-elected, which goes before it."""
     RESTARTING = "restarting"
     """The lease is held and there is no command: it has ended by itself, and is started again after a pause."""
     STOPPING = "stopping"
     """The command is being stopped; nothing is started any more."""
+    HANDING_OVER = "handing_over"
+    """Nothing of the command is left, how we end is decided, and on-lost is run: renewing goes on."""
     RELEASING = "releasing"
-    """Nothing of the command is left (or it never ran); the record may still be ours."""
+    """Nothing of the command is left (or it never ran); a record may still be ours."""
     LEAVING = "leaving"
     """Nothing is left to do but to close the session, which takes a connection."""
     ENDED = "ended"
+
+
+IN_TENURE = frozenset({Phase.LEADING, Phase.RESTARTING, Phase.STOPPING, Phase.HANDING_OVER})
+"""The lease is held, and the guard may run something under it: in a pause between two runs of the command, on-lost."""
 
 
 class Link(Enum):
@@ -69,13 +79,25 @@ class Purpose(Enum):
     """Read and watch our own candidate."""
     AHEAD = "ahead"
     """Read and watch the predecessor."""
-    RECORD = "record"
     WRITE = "write"
     """Claim, renewal or release: the compare-and-set writes."""
 
 
-AFTER_CONNECTING = frozenset({Purpose.SYNC, Purpose.LIST, Purpose.OWN, Purpose.AHEAD, Purpose.RECORD})
-"""Watches are gone and anything may have changed."""
+class RecordOf(NamedTuple):
+    """To read, and while waiting to watch, the lease record of a slot: a purpose as those are, one for each slot."""
+
+    slot: int
+
+
+Need = Purpose | RecordOf
+
+
+MOST_KEPT = 65536
+"""Bytes of our candidate's data that a claim keeps: it writes them beside the record, in one packet, of which servers
+take a megabyte.  No tool writes so much, and whoever does must not keep us from claiming."""
+
+AFTER_CONNECTING = frozenset({Purpose.SYNC, Purpose.LIST, Purpose.OWN, Purpose.AHEAD})
+"""Watches are gone and anything may have changed; the records too."""
 
 
 class Rules(Value):
@@ -85,6 +107,8 @@ class Rules(Value):
     identity: Identity
     timing: Timing
     connect_timeout: float
+    leaders: int = 1
+    """So many may lead at once."""
     wait: float | None = None
     """How long to wait for candidates ahead: None for ever, 0 not at all."""
     once_per: float | None = None
@@ -93,17 +117,29 @@ class Rules(Value):
     """Whether the command is started again when it has ended by itself."""
     restart_delay: float = 1.0
     """Seconds before the first of such starts."""
+    on_disconnect: OnDisconnect = OnDisconnect.CONTINUE
+    """What becomes of the command while leadership is in doubt and the lease runs on."""
+    hooks: Hooks = Hooks()
     retry_failed: bool = False
     """A run that has ended with another status than 0 does not count."""
 
     @property
-    def record_path(self) -> str:
-        """The path of the lease record (slot 0)."""
-        return f"{self.election}/{queue.RECORD_PREFIX}0"
+    def stop_after(self) -> float:
+        """Seconds from the sending of the last confirmed renewal to the stop signal for want of another."""
+        return self.timing.stop_after_with(self.on_disconnect)
+
+    def record_path(self, slot: int) -> str:
+        """Return the path of a slot's lease record."""
+        return f"{self.election}/{queue.RECORD_PREFIX}{slot}"
+
+    def slot_at(self, path: str) -> int | None:
+        """Return the slot whose lease record has this path, None if none has."""
+        parent, _, name = path.rpartition("/")
+        return queue.slot_of(name) if parent == self.election else None
 
 
 class Sight(Value):
-    """The present version of the record, and when an answer first showed it to this process."""
+    """The present version of a record, and when an answer first showed it to this process."""
 
     czxid: int
     version: int
@@ -118,17 +154,35 @@ class Memory(Value):
     """ZooKeeper has answered at least once."""
     election_seen: bool = False
     """The election has existed: if it does no more, somebody may lead it who is just being told."""
-    sight: Sight | None = None
+    sights: Mapping[int, Sight] = {}
+    """By slot."""
     led: bool = False
+    """We have been elected, and the command was started or on-elected has failed."""
+    pause: Pause | None = None
+    """The last one since on-elected failed without a start of the command after it: before its end we do not join."""
     arrived: int | None = None
-    """When the first candidate was created, in ms of the ensemble's clock, once that is known."""
+    """When it began, in ms of the ensemble's clock, once that is known."""
 
 
 class Seen(Value):
-    """The record as last read or written."""
+    """A record as last read or written."""
 
     record: LeaseRecord | Unreadable | NewerFormat
     stat: Stat
+
+
+class Listed(Value):
+    """When the children were last listed, and since when the slots among them are the same."""
+
+    at: Instant
+    slots_since: Instant
+
+
+class OwnSeen(Value):
+    """Our candidate as last read: all its fields, those that others wrote too; none if somebody has spoilt it."""
+
+    content: dict[str, Any]
+    version: int
 
 
 class Flight(Value):
@@ -139,10 +193,17 @@ class Flight(Value):
     request: Request
     attempt: Attempt | None = None
     record: LeaseRecord | None = None
+    meant: Mapping[int, int] = {}
+    """The czxids of other slots' records that it writes."""
 
 
 class State:
     """A candidacy.  Only a turn changes it, and only its own copy."""
+
+    told_number: int | None = None
+    """The number of leaders that others have, as the log was last told."""
+    behind: frozenset[int] = frozenset()
+    """Slots of which a server has told an older record than was seen before: their watches fire when it catches up."""
 
     def __init__(self, *, rules: Rules, guid: str, memory: Memory, chain: Chain, now: Instant) -> None:
         self.rules = rules
@@ -154,11 +215,14 @@ class State:
         self.began = now
         self.granted: float | None = None
         """The session timeout that ZooKeeper granted, in seconds."""
-        self.flights: dict[Purpose, Flight] = {}
-        self.due: frozenset[Purpose] = frozenset({Purpose.CREATE})
+        self.flights: dict[Need, Flight] = {}
+        self.due: frozenset[Need] = frozenset({Purpose.CREATE})
         self.last_number = 0
+        self.create_sent: Instant | None = None
+        """When our candidate was last asked for."""
         self.own: str | None = None
         """The name of our candidate."""
+        self.own_seen: OwnSeen | None = None
         self.names: tuple[str, ...] | None = None
         """The children of the election as last listed."""
         self.watched: str | None = None
@@ -167,7 +231,13 @@ class State:
         """The place in the queue that the log was last told."""
         self.missing: tuple[str, ...] = ()
         """Ancestors of the election that have to be made, the next one last."""
-        self.seen: Seen | None = None
+        self.slot = 0
+        """Whose lease record the chain is about."""
+        self.slots: dict[int, Seen] = {}
+        """The records that were seen, by slot."""
+        self.absent: frozenset[int] = frozenset()
+        """Slots of which a read has said that they have no record."""
+        self.listed: Listed | None = None
         self.last_write: Instant | None = None
         """When the last claim or renewal was sent."""
         self.since = now
@@ -176,6 +246,8 @@ class State:
         """Why leadership is over; empty while the lease is healthy."""
         self.started: Instant | None = None
         """When the command was last told to have been executed."""
+        self.is_paused = False
+        """The command is frozen, as the guard last told."""
         self.pause: Pause | None = None
         """The last one between two runs of the command in this tenure."""
         self.asked_by = 0
@@ -187,8 +259,39 @@ class State:
     def copied(self) -> State:
         """Return a copy that can be changed without changing this one: all else in it is frozen."""
         copied = copy.copy(self)
-        copied.flights = dict(self.flights)
+        copied.flights, copied.slots = dict(self.flights), dict(self.slots)
         return copied
+
+    @property
+    def is_electing(self) -> bool:
+        """Whether on-elected runs, or is about to, as far as we were told."""
+        return self.phase is Phase.LEADING and self.rules.hooks.on_elected and self.started is None
+
+    @property
+    def seen(self) -> Seen | None:
+        """The record of our slot."""
+        return self.slots.get(self.slot)
+
+    @seen.setter
+    def seen(self, seen: Seen | None) -> None:
+        self.see(self.slot, seen)
+
+    def see(self, slot: int, seen: Seen | None) -> None:
+        """Take note of a record; None: it is not there, or not known any more."""
+        if seen is None:
+            self.slots.pop(slot, None)
+        else:
+            self.slots[slot] = seen
+
+    @property
+    def record(self) -> RecordOf:
+        """The need to read the record of our slot."""
+        return RecordOf(self.slot)
+
+    @property
+    def record_path(self) -> str:
+        """The path of that record."""
+        return self.rules.record_path(self.slot)
 
     @property
     def place(self) -> queue.Place | None:
@@ -208,9 +311,17 @@ class State:
         return is_ended and not wait_status.is_by_terminal(outcome.number)
 
     @property
+    def resign_request(self) -> ResignRequest | None:
+        """Somebody's request to end this very tenure; one that means another tenure is void."""
+        held = self.chain.held
+        request = records.resign_request_in(self.own_seen.content) if self.own_seen is not None else None
+        return request if request is not None and held is not None and request.token == held.token else None
+
+    @property
     def own_data(self) -> bytes:
-        """What our candidate says of us."""
-        return records.candidate_data(self.rules.identity, self.rules.timing.lease)
+        """What our candidate says of us, and what others have added."""
+        kept = self.own_seen.content if self.own_seen is not None else None
+        return records.candidate_data(self.rules.identity, self.rules.timing.lease, kept=kept)
 
     @property
     def own_path(self) -> str:
@@ -238,37 +349,49 @@ class Turn:
             self.state.told = key
             self.tell(event, **facts)
 
-    def is_idle(self, *purposes: Purpose) -> bool:
+    def is_idle(self, *purposes: Need) -> bool:
         """Whether none of the purposes is due or in flight."""
         return not any(purpose in self.state.due or purpose in self.state.flights for purpose in purposes)
 
-    def want(self, *purposes: Purpose) -> None:
+    def want(self, *purposes: Need) -> None:
         """Make requests due."""
         self.state.due |= set(purposes)
 
-    def is_wanted(self, purpose: Purpose) -> bool:
+    def is_wanted(self, purpose: Need) -> bool:
         """Whether a request is due and none of its purpose is in flight."""
         return purpose in self.state.due and purpose not in self.state.flights
 
     def send(
         self,
-        purpose: Purpose,
+        purpose: Need,
         request: Request,
         *,
         attempt: Attempt | None = None,
         record: LeaseRecord | None = None,
+        meant: Mapping[int, int] | None = None,
     ) -> None:
         """Send a request; it is no longer due."""
         assert purpose not in self.state.flights
         self.state.last_number += 1
-        flight = Flight(number=self.state.last_number, sent=self.now, request=request, attempt=attempt, record=record)
-        self.state.flights[purpose] = flight
+        self.state.flights[purpose] = flight = Flight(
+            number=self.state.last_number,
+            sent=self.now,
+            request=request,
+            attempt=attempt,
+            record=record,
+            meant=meant or {},
+        )
         self.state.due -= {purpose}
         self.actions.append(Send(number=flight.number, request=request))
 
     def remember(self, **changes: Any) -> None:
         """Change what outlives this candidacy."""
         self.state.memory = self.state.memory.but(**changes)
+
+    def note_own(self, content: Content) -> None:
+        """Take note of what our candidate says."""
+        told = records.parse_candidate(content.data) if len(content.data) <= MOST_KEPT else None
+        self.state.own_seen = OwnSeen(content=told if isinstance(told, dict) else {}, version=content.stat.version)
 
     def leave(self, outcome: Outcome) -> None:
         """End without ever having run the command (again)."""
@@ -278,7 +401,7 @@ class Turn:
         # out a lease under which nothing ever ran.
         if self.state.link is not Link.OVER and self.state.chain.doubts:
             self.state.phase = Phase.RELEASING
-            self.want(Purpose.RECORD)
+            self.want(self.state.record)
         else:
             self.state.phase = Phase.LEAVING
 

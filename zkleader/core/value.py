@@ -18,6 +18,8 @@ class Value:
     """
 
     _fields: ClassVar[tuple[str, ...]] = ()
+    _hidden: ClassVar[tuple[str, ...]] = ()
+    """Fields whose values are secrets: that they are there is shown, not what they are."""
 
     def __init_subclass__(cls) -> None:
         # Not inspect.get_annotations(), which would evaluate nothing here but import inspect.
@@ -42,7 +44,8 @@ class Value:
         return hash((type(self), *self.as_dict().values()))
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in self.as_dict().items())
+        fields = self.as_dict().items()
+        shown = ", ".join(f"{name}={'...' if name in self._hidden else repr(value)}" for name, value in fields)
         return f"{type(self).__name__}({shown})"
 
     def as_dict(self) -> dict[str, Any]:

@@ -29,17 +29,21 @@ class Cause(Enum):
     """The command's first process ended by itself; what it left behind is stopped."""
     ASKED = "asked"
     """The user asked for it while the lease is healthy; renewing goes on."""
+    HOOK_FAILED = "on_elected_failed"
+    """The hook that has to succeed before the command may start has failed, or took too long."""
     LOSS = "loss"
     """The supervisor was told for certain that leadership is over."""
     DEADLINE = "deadline"
     """No renewal came in time."""
+    OVERDUE = "overdue"
+    """A renewal was overdue, and with ``--on-disconnect stop`` nobody waits any longer."""
     SUPERVISOR_GONE = "supervisor_gone"
     """The supervisor died, or was silent for so long that it was killed."""
 
     @property
     def is_final_loss(self) -> bool:
         """Whether leadership itself is over, so that the lease will not be renewed while stopping."""
-        return self in (Cause.LOSS, Cause.DEADLINE, Cause.SUPERVISOR_GONE)
+        return self in (Cause.LOSS, Cause.DEADLINE, Cause.OVERDUE, Cause.SUPERVISOR_GONE)
 
 
 class Message(Value):
@@ -74,10 +78,20 @@ class Extend(Message):
     lease_start: Instant
 
 
+class Suspended(Message):
+    """The connection was found to be down at this instant: what was sent before is no sign of life any more."""
+
+    suspended_at: Instant
+
+
 class Stop(Message):
-    """Stop the command: ``cause`` is ASKED (SIGKILL after the stop timeout) or LOSS (after grace)."""
+    """Stop the command: ``cause`` is ASKED (SIGKILL after the stop timeout) or LOSS (after grace).
+
+    ``reason`` is what on-lost is told of a loss: should the supervisor be frozen from here on, nobody else could tell.
+    """
 
     cause: Cause
+    reason: str = ""
 
 
 class KillNow(Message):
@@ -92,7 +106,15 @@ class Forward(Message):
 
 
 class Continue(Message):
-    """Continue a command that may be stopped; the guard answers once it has."""
+    """The command is to run again, or was continued already; the guard answers, and says again if it is stopped."""
+
+    is_continued: bool
+
+
+class EndTenure(Message):
+    """Nothing is started any more in this tenure, for this reason: run on-lost.  The guard answers `TenureOver`."""
+
+    reason: str
 
 
 class Dismiss(Message):
@@ -138,6 +160,19 @@ class Stopping(Message):
     cause: Cause
 
 
+class Paused(Message):
+    """All of the command is frozen, for this reason, so many seconds after that was ordered."""
+
+    reason: str
+    took: float
+
+
+class Resumed(Message):
+    """It goes on, so many seconds after it was ordered to be frozen."""
+
+    seconds: float
+
+
 class FirstStopped(Message):
     """The command's first process was stopped by this signal; ``wants_terminal``: for using it in the background."""
 
@@ -163,6 +198,7 @@ class Gone(Message):
     ``killed`` count processes that got the stop signal and that were there when SIGKILL began; the durations are in
     seconds, from the start of stopping to SIGKILL (0 if none was needed) and to the proof.  ``lost``: whatever the
     cause was at first, leadership was over for the guard before the end, and it may release for a frozen supervisor.
+    Not ``ran``: the command never began, because on-elected failed or was stopped; the rest is about that hook.
     """
 
     cause: Cause
@@ -172,6 +208,17 @@ class Gone(Message):
     killed: int
     kill_began_after: float
     gone_after: float
+    lost: bool
+    ran: bool = True
+
+
+class TenureOver(Message):
+    """Nothing of on-lost is left, or it had nothing to do or no time; ``in_time`` and ``lost`` as for `Gone`.
+
+    A guard that has a hook of that name says so once for each tenure, and again to whoever asks.
+    """
+
+    in_time: bool
     lost: bool
 
 
@@ -203,8 +250,9 @@ def decode(packet: bytes) -> Message:
     try:
         content = json.loads(packet)
         kind = _TYPES[content.pop("type")]
-        if "lease_start" in content:
-            content["lease_start"] = Instant(*content["lease_start"])
+        for name in ("lease_start", "suspended_at"):
+            if name in content:
+                content[name] = Instant(*content[name])
         if "cause" in content:
             content["cause"] = Cause(content["cause"])
         return kind(**content)

@@ -74,7 +74,7 @@ class Candidate:
     def start(self) -> None:
         """Start the candidate."""
         self.has_joined = self.is_cut_off = self.may_end = False
-        who = ["-z", self.proxy.hosts, "-e", ELECTION, "--id", self.name]
+        who = ["--config", os.devnull, "-z", self.proxy.hosts, "-e", ELECTION, "--id", self.name]
         line = [sys.executable, "-P", "-m", "zkleader", "run", "-v", "--log-format", "json", *who, *OPTIONS, "--"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ZKLEADER_")}
         environment.pop("NOTIFY_SOCKET", None)

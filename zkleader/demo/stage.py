@@ -16,9 +16,9 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 
-from zkleader.core.value import Value
 from zkleader.demo import timeline, witness
 from zkleader.demo.candidate import GRACE, LEASE, Candidate
+from zkleader.demo.faults import FAULTS, Fault
 from zkleader.demo.loop import Loop
 from zkleader.demo.proxy import Proxy
 from zkleader.demo.screen import Screen
@@ -48,48 +48,6 @@ _LONGEST_BACKLOG = 1 << 16
 
 class Problem(Exception):  # noqa: N818 # the message is for the user, who made it
     """The show cannot go on: COMMAND is not fit for it."""
-
-
-class Fault(Value):
-    """One fault, done to whoever leads."""
-
-    name: str
-    text: str
-    """What is done; ``{}`` is the leader's name."""
-    does: Callable[[Candidate], object]
-    lasts: bool = False
-    """Whether it must be undone before the candidate can end."""
-
-
-FAULTS = (
-    Fault(
-        name="stop",
-        text="SIGTERM to {}'s supervisor. It stops its command and releases: the next one starts at once.",
-        does=lambda leader: leader.signal(signal.SIGTERM),
-    ),
-    Fault(
-        name="kill",
-        text="SIGKILL to {}'s supervisor. Its guard stops the command and releases.",
-        does=lambda leader: leader.signal(signal.SIGKILL),
-    ),
-    Fault(
-        name="freeze",
-        text="SIGSTOP to {}'s supervisor. Its guard stops the command inside the lease and releases.",
-        does=Candidate.freeze,
-        lasts=True,
-    ),
-    Fault(
-        name="cut",
-        text="every byte between {} and ZooKeeper is lost. {} ends its command in time; the others wait out the lease.",
-        does=Candidate.cut,
-        lasts=True,
-    ),
-    Fault(
-        name="host",
-        text="all of {}'s processes die at once. Nobody is left to release: the others wait out the lease.",
-        does=Candidate.die_as_host,
-    ),
-)
 
 
 class Stage:

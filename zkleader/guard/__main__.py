@@ -5,6 +5,7 @@ anything about a Python that does not get as far as this file.
 """
 
 import contextlib
+import gc
 import os
 import sys
 
@@ -14,9 +15,11 @@ def main() -> int:
     # Appended, never prepended: nothing that lies beside the package may stand in for the standard library.
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     sys.path.append(os.path.dirname(package))
-    from zkleader.guard import loop  # noqa: PLC0415 - cannot be found before the line above
+    # What is imported stays for good; `process` switches it on again.
+    gc.disable()
+    from zkleader.guard import process  # noqa: PLC0415 - cannot be found before the line above
 
-    return loop.main(sys.argv[1:])
+    return process.main(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ that somebody moves out of the leaf: the search of `process_tree` is for that.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -47,12 +48,41 @@ class Leaf:
         self.procs = os.open("cgroup.procs", os.O_WRONLY, dir_fd=directory)
         """Writing ``0`` here puts the writer into the leaf."""
         self.events = os.open("cgroup.events", os.O_RDONLY, dir_fd=directory)
-        """Says POLLPRI when the leaf becomes empty."""
+        """Says POLLPRI when the leaf becomes empty, and when all of it is frozen."""
+        self._freezer: int | None = None
+
+    def hold_freezer(self) -> None:
+        """Keep open what freezes the leaf, for the moment in which no file can be opened; nothing in it is frozen.
+
+        Raises:
+            NoControlGroupError: the kernel has none.
+        """
+        try:
+            if self._freezer is None:
+                self._freezer = os.open("cgroup.freeze", os.O_WRONLY, dir_fd=self.directory)
+            self.freeze(frozen=False)  # one that is used again may be frozen still
+        except OSError as error:
+            raise NoControlGroupError(f"cannot open cgroup.freeze of {self.path}: {error.strerror}") from error
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Have everything in the leaf and below it stand still, or go on; `is_frozen` says when it does.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        assert self._freezer is not None, "only a leaf whose freezer is held can be frozen"
+        os.pwrite(self._freezer, b"1" if frozen else b"0", 0)
+
+    def is_frozen(self) -> bool:
+        """Say whether everything in the leaf stands still, processes included that a signal has stopped."""
+        return b"frozen 1" in os.pread(self.events, 4096, 0)
 
     def close(self) -> None:
         """Give up the lock."""
         for fd in (self.procs, self.events, self.directory):
             close_quietly(fd)
+        if self._freezer is not None:
+            close_quietly(self._freezer)
 
 
 def make_leaf(supervisor_pid: int) -> Leaf:
@@ -61,9 +91,48 @@ def make_leaf(supervisor_pid: int) -> Leaf:
     Raises:
         NoControlGroupError: we may not, or the kernel is too old.
     """
-    own = _find_own()
-    _check_delegation(own)
+    own = _find_delegated()
     remove_stale(own)
+    return _make_below(own, supervisor_pid)
+
+
+def make_again(path: str) -> Leaf | None:
+    """Make the leaf of this path, which was removed; None when somebody has taken it for a stale one at that moment.
+
+    Raises:
+        NoControlGroupError: that is not possible any more.
+    """
+    try:
+        for _ in range(MAKE_TRIES):
+            with contextlib.suppress(FileExistsError):  # a process that somebody has moved there has kept it
+                os.mkdir(path, 0o755)
+            if (leaf := _lock_new(path)) is not None:
+                return leaf
+    except OSError as error:
+        raise NoControlGroupError(f"cannot make {path} again: {error.strerror}") from error
+    return None
+
+
+def rehearse(*, freezes: bool = False) -> str:
+    """Make a leaf and remove it again; return below which control group that was.  Nothing else is touched.
+
+    ``freezes``: it has to be one that can be frozen.
+
+    Raises:
+        NoControlGroupError: we may not, or the kernel is too old.
+    """
+    own = _find_delegated()
+    leaf = _make_below(own, os.getpid())
+    try:
+        if freezes:
+            leaf.hold_freezer()
+    finally:
+        leaf.close()
+        remove(leaf.path)
+    return own
+
+
+def _make_below(own: str, supervisor_pid: int) -> Leaf:
     for _ in range(MAKE_TRIES):
         path = f"{own}/zkleader-{supervisor_pid}-{os.urandom(4).hex()}"
         try:
@@ -120,8 +189,10 @@ def remove_stale(own: str) -> None:
             continue
         try:
             fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            kill(path)
-            remove(path)
+            # The race: its guard has removed it since we opened it, and has made another one of this name.
+            if os.stat(path).st_ino == os.fstat(directory).st_ino:
+                kill(path)
+                remove(path)
         except OSError:
             # Locked, so somebody's; or not ours to kill or remove.  Either way it does not concern this guard.
             continue
@@ -198,6 +269,13 @@ def remove(path: str, within: float = REMOVE_WITHIN) -> bool:
         if time.monotonic() >= give_up_at:
             return False
         time.sleep(REMOVE_RETRY)
+
+
+def _find_delegated() -> str:
+    """Return the directory of the control group that we are in, if we may have leaves there."""
+    own = _find_own()
+    _check_delegation(own)
+    return own
 
 
 def _find_own() -> str:

@@ -8,7 +8,9 @@ read; only an answer tells that.
 from __future__ import annotations
 
 import errno
-import socket
+
+# The built-in half: the other imports selectors, and milliseconds matter to the guard (see its entry point).
+from _socket import socket
 from collections import deque
 
 from zkleader.core import wire
@@ -23,7 +25,7 @@ _MAY_BE_LOST = (wire.Note, wire.Beat, wire.BeatAnswer)
 class Channel:
     """One end of a SOCK_SEQPACKET pair."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: socket) -> None:
         self._end = end
         self._end.settimeout(0)
         self._queue: deque[bytes] = deque()

@@ -1,4 +1,4 @@
-"""The command as its guard has it: started at most once, signalled, killed, and proven gone.
+"""The command and its hooks as their guard has them: started one after the other, signalled, killed, proven gone.
 
 It owns the way from fork to exec, the first process for as long as its number is its own, the scope that holds all the
 rest, and the counts for the report.  It must not know why or when: the loop performs here what ``core.termination``
@@ -14,10 +14,14 @@ import time
 from typing import NamedTuple
 
 from zkleader.core import termination
+from zkleader.core.acts import Act
+from zkleader.core.disconnect import OnDisconnect
 from zkleader.core.job import Place
 from zkleader.core.lease import Instant
-from zkleader.guard import process_tree, spawn
-from zkleader.guard.cgroup import Leaf
+from zkleader.guard import process_tree, spawn, system
+from zkleader.guard.cgroup import Leaf, NoControlGroupError
+from zkleader.guard.program import program_of
+from zkleader.guard.reserve import Reserve
 from zkleader.guard.settings import GuardSettings, Scope
 
 
@@ -32,8 +36,15 @@ class Reaped(NamedTuple):
     """Pid and raw wait status of every other child that was reaped."""
 
 
+class Stop(NamedTuple):
+    """A stop of the first process."""
+
+    pid: int
+    signal: int
+
+
 class Command:
-    """The one command of one guard, before, while and after it runs."""
+    """What one guard runs, one at a time, before, while and after it runs: the command, or a hook."""
 
     def __init__(self, settings: GuardSettings) -> None:
         self._settings = settings
@@ -42,11 +53,15 @@ class Command:
         self._scope, self._leaf = process_tree.open_scope(
             settings.supervisor_pid, search_only=settings.scope is Scope.SEARCH
         )
+        self._hold_freezer()
+        self._reserve = Reserve()
         self._starting: spawn.Starting | None = None
         self._first: int | None = None
         """The first process, until it is reaped: only so long may it be signalled by its number."""
-        self._group = settings.supervisor_group if settings.place is Place.SHARED else None
-        """The process group that it shares with others, if it does: then nothing is ever sent to the group."""
+        self._stop: Stop | None = None
+        """The last one."""
+        self._program = program_of(Act.COMMAND, settings)
+        self._is_scope_fresh = True
         self._kill_passes = 0
         self.was_executed = False
         """Whether it ever ran, as far as the start's news tell."""
@@ -74,7 +89,7 @@ class Command:
 
     @property
     def leaf_events(self) -> int | None:
-        """A descriptor that says POLLPRI when its control group becomes empty, while there is one."""
+        """A descriptor that says POLLPRI when its control group becomes empty or frozen, while there is one."""
         return self._leaf.events if self._leaf is not None else None
 
     @property
@@ -87,13 +102,48 @@ class Command:
         """Whether the first process was not reaped yet, or how its start went is not known."""
         return self._first is not None or self._starting is not None
 
-    def start(self, lease_start: Instant, added: dict[str, str]) -> None:
-        """Fork a child that executes the command with this added to its environment.
+    @property
+    def _shares_group(self) -> bool:
+        """Whether others are in its process group: then nothing is ever sent to the group."""
+        return self._program.place is Place.SHARED
+
+    def _hold_freezer(self) -> None:
+        """Have what freezes the control group at hand, if it may be needed.
+
+        It was tried before campaigning.  Should it be gone since, there is no command that may not be frozen.
+
+        Raises:
+            NoControlGroupError: it is.
+        """
+        if self._settings.on_disconnect is OnDisconnect.PAUSE:
+            if self._leaf is None:
+                raise NoControlGroupError(f"cannot freeze a command: {self._scope.detail}")
+            self._leaf.hold_freezer()
+
+    def start(self, act: Act, lease_start: Instant, added: dict[str, str], *, frozen: bool = False) -> None:
+        """Fork a child that executes the command, or a hook, with this added to its environment.
+
+        ``frozen``: it does nothing before it is thawed.
+
+        Nothing of what was started before is left, so that the scope is this one's alone.
 
         Raises:
             OSError: there is none; nothing exists then.
+            NoControlGroupError: it could not be frozen.
         """
-        self._starting = spawn.start(self._settings, added, lease_start, self._leaf)
+        self._program = program_of(act, self._settings)
+        if not self._is_scope_fresh:
+            # The one before may have divided its control group, or made it one that cannot be joined.
+            self._leaf = self._scope.renew()
+            if act is not Act.ON_LOST:  # which is never frozen
+                self._hold_freezer()
+            self._reserve = Reserve()
+            self._kill_passes = self.signalled = self.killed = 0
+            self.was_executed = False
+        self._is_scope_fresh = False
+        if frozen:
+            self.freeze(frozen=True)
+        self._starting = spawn.start(self._settings, self._program, added, lease_start, self._leaf)
         self._first = self._starting.pid
 
     def read_start(self) -> tuple[int, spawn.Verdict] | None:
@@ -120,20 +170,30 @@ class Command:
         alone = first is not None and reaping.childless and not self._scope.is_inhabited()
         return Reaped(first=first, alone=alone, others=others)
 
-    def read_stop(self) -> tuple[int, int] | None:
-        """Return the first process's pid and the signal that has stopped it, once for each time; never reaps."""
+    def read_stop(self) -> Stop | None:
+        """Return a stop of the first process, once for each; never reaps."""
         if self._first is None:
             return None
         try:
             stop = os.waitid(os.P_PID, self._first, os.WSTOPPED | os.WNOHANG)
         except ChildProcessError:
             return None  # It has ended since; the next round reaps it.
-        return (self._first, stop.si_status) if stop is not None else None
+        if stop is None:
+            return None
+        self._stop = Stop(self._first, stop.si_status)
+        return self._stop
+
+    def present_stop(self) -> Stop | None:
+        """Return the stop that lasts, though `read_stop` may have returned it; None if the first process runs."""
+        self.read_stop()
+        status = system.process_status(self._first) if self._first is not None else None
+        return self._stop if status is not None and status.is_stopped else None
 
     def send_stop_signal(self) -> None:
         """Send the stop signal to everything of it."""
-        group = self._first if self._group is None else None
-        self.signalled = self._scope.send(self._settings.stop_signal, group)
+        self._reserve.give_up()
+        group = None if self._shares_group else self._first
+        self.signalled = self._scope.send(self._program.stop_signal, group)
         # A stopped process takes a handled signal only when it is continued.
         self._scope.send(signal.SIGCONT, group)
 
@@ -141,10 +201,11 @@ class Command:
         """Send a signal to the first process or its group, if it is not reaped; False when the kernel refuses."""
         if self._first is None:
             return True
-        if to_group and self._group is not None:
-            return self._scope.send_to_members(number, self._group)
         try:
             # Not reaped yet, so neither number can be a stranger's.
+            if to_group and self._shares_group:
+                # It may have left the group for one of its own since.
+                return self._scope.send_to_members(number, os.getpgid(self._first))
             os.killpg(self._first, number) if to_group else os.kill(self._first, number)
         except ProcessLookupError:
             return True
@@ -152,8 +213,22 @@ class Command:
             return False
         return True
 
+    def freeze(self, *, frozen: bool) -> None:
+        """Have all of it that is in its control group stand still, or go on; what has left that is not reached.
+
+        Raises:
+            OSError: the kernel refuses, which is no state to go on in.
+        """
+        assert self._leaf is not None, "without a control group nothing was started"
+        self._leaf.freeze(frozen=frozen)
+
+    def is_frozen(self) -> bool:
+        """Say whether all of it that is in its control group stands still."""
+        return self._leaf is not None and self._leaf.is_frozen()
+
     def kill(self) -> None:
         """Make one pass of SIGKILL over everything of it."""
+        self._reserve.give_up()
         met = self._scope.kill()
         self._kill_passes += 1
         self.killed = met if self._kill_passes == 1 else self.killed
@@ -161,6 +236,7 @@ class Command:
     def is_gone(self) -> bool:
         """Say whether everything of it is proven gone; ask it once `first_lives` is false."""
         self.leaf_is_emptying = False
+        self._reserve.give_up()
         if not self._scope.reap().childless:
             return False
         if self._scope.is_unpopulated():
@@ -171,6 +247,7 @@ class Command:
 
     def kill_until_gone(self) -> None:
         """Kill it and wait for the proof, whatever stands in the way."""
+        self._reserve.give_up()
         pause = termination.KILL_REPEAT_SHORTEST
         while True:
             # What is short now, descriptors or memory, may have been the fault; it passes, the command would not.

@@ -22,6 +22,7 @@ from zkleader.core.value import Value
 from zkleader.guard import process_tree, system
 from zkleader.guard.channel import Channel
 from zkleader.guard.descendants import Noted, note_children
+from zkleader.guard.reserve import Reserve
 from zkleader.guard.settings import GuardSettings
 from zkleader.guard.system import become_subreaper
 
@@ -78,6 +79,8 @@ class GuardHandle:
         self.ready: wire.Ready | None = None
         """What it said first, once that was received."""
         self._channel = channel
+        self.reserve = Reserve()
+        """What ending everything by ourselves may take."""
 
     @classmethod
     def spawn(cls, settings: GuardSettings) -> GuardHandle:
@@ -190,6 +193,7 @@ class GuardHandle:
     def close(self) -> None:
         """Close our descriptors.  A guard that still lives takes this for our death."""
         self._channel.close()
+        self.reserve.give_up()
         if self.pidfd >= 0:
             os.close(self.pidfd)
             self.pidfd = -1
@@ -203,6 +207,7 @@ def end_everything(guard: GuardHandle, *, noted: frozenset[Noted], within: float
     plus one look at the processes; the guard's last messages can still be received afterwards.
     """
     began = time.monotonic()
+    guard.reserve.give_up()
     # The guard first: as long as it lives it may be starting something.  A SIGKILLed process runs none of its own code
     # any more, so everything that it will ever have forked is there once it is reaped.
     guard.kill()

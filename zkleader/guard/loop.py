@@ -13,16 +13,15 @@ import contextlib
 import os
 import select
 import signal
-import socket
-import sys
 from types import FrameType
 
 from zkleader.core import guard_actions, guard_events, guard_state, termination, wire
+from zkleader.core.acts import Act
 from zkleader.core.guard_state import Phase
 from zkleader.core.lease import Instant
 from zkleader.guard import release, system
 from zkleader.guard.channel import Channel
-from zkleader.guard.command import Command
+from zkleader.guard.command import Command, Stop
 from zkleader.guard.settings import GuardSettings
 from zkleader.guard.watch import SupervisorWatch
 
@@ -35,58 +34,9 @@ EMPTYING_POLL = 0.005
 leaf tells of the change too, but of two that follow each other closely only after 10 ms.  Everything else that is
 waited for has news of its own: a child that ends, adopted or another user's, raises SIGCHLD."""
 
-IGNORED = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGTSTP,
-    signal.SIGTTIN,
-    signal.SIGTTOU,
-    signal.SIGPIPE,
-)
-"""What a careless kill or a terminal sends: the guard ends by its own rules only."""
-
-INTERNAL_ERROR = 70
-"""Our exit status after a fault of our own, as in the supervisor's table."""
-
 STANDARD_ERROR = 2
 
-
-def main(arguments: list[str]) -> int:
-    """Run a guard on the descriptors of its socket, its supervisor's pidfd and its settings; return its exit status."""
-    control, supervisor, packed = (int(argument) for argument in arguments)
-    for fd in (control, supervisor, packed):
-        os.set_inheritable(fd, False)
-    _hold_closed_streams()
-    for number in IGNORED:
-        signal.signal(number, signal.SIG_IGN)
-    # They were blocked since before our first instruction; what came meanwhile has just been discarded.
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    settings = GuardSettings.from_bytes(system.read_memory_file(packed))
-    sys.path.extend(settings.search_path)
-    system.become_subreaper()
-    guard = Guard(settings, Channel(socket.socket(fileno=control)), supervisor)
-    try:
-        return guard.run()
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the command must not outlive our judgement
-        guard.end_after_fault(error)
-        return INTERNAL_ERROR
-
-
-def _hold_closed_streams() -> None:
-    """Put something under the standard streams that we were started without.
-
-    Else the next descriptor opened would get the number, and a line for standard error would go there.  Closed on exec,
-    so that the command finds them closed as they were.
-    """
-    while True:
-        fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-        if fd > STANDARD_ERROR:
-            os.close(fd)
-            return
+_NO_COMMAND = "no command was running"
 
 
 class Guard:
@@ -96,17 +46,19 @@ class Guard:
         self._settings = settings
         self._channel = channel
         self._watch = SupervisorWatch(settings.supervisor_pid, supervisor, settings.timing)
-        self._state = guard_state.State(timing=settings.timing)
+        self._state = guard_state.State(
+            timing=settings.timing, hooks=settings.hooks, on_disconnect=settings.on_disconnect
+        )
         self._command = Command(settings)
         self._release: release.Release | None = None
         self._refused_told = 0
         self._supervisor_died = False
         self._exiting = False
+        self._end_of_command = _NO_COMMAND
         self._wake = _wake_on_child()
         self._poll = select.poll()
         self._poll.register(self._wake, select.POLLIN)
-        if self._command.leaf_events is not None:
-            self._poll.register(self._command.leaf_events, select.POLLPRI)
+        self._watch_leaf()
         self._poll.register(supervisor, select.POLLIN)
 
     def run(self) -> int:
@@ -126,6 +78,7 @@ class Guard:
             self._hear()
             self._watch_supervisor()
             self._handle(guard_events.Tick(), at=judged_at)
+            self._look_for_freeze()
             self._prove()
         command.remove_leaf()
         if self._supervisor_died:
@@ -199,14 +152,15 @@ class Guard:
             # It may have executed and ended since the look before: nobody else writes to the pipe any more.
             self._read_start()
             self._handle(guard_events.FirstReaped(wait_status=reaped.first, alone=reaped.alone))
-        stopped = self._command.read_stop()
-        if stopped is not None:
-            pid, number = stopped
-            wants_terminal = number in (signal.SIGTTIN, signal.SIGTTOU)
-            self._handle(guard_events.FirstStopped(pid=pid, signal=number, wants_terminal=wants_terminal))
+        self._take_stop(self._command.read_stop())
         for pid, status in reaped.others:
             if self._release is not None and pid == self._release.pid:
                 self._release_ended(released=status == 0)
+
+    def _take_stop(self, stop: Stop | None) -> None:
+        if stop is not None:
+            wants_terminal = stop.signal in (signal.SIGTTIN, signal.SIGTTOU)
+            self._handle(guard_events.FirstStopped(pid=stop.pid, signal=stop.signal, wants_terminal=wants_terminal))
 
     def _hear(self) -> None:
         """Take what the supervisor says, to the end: its last words count even when it is dead."""
@@ -245,6 +199,12 @@ class Guard:
         self._supervisor_died = self._state.supervisor is not guard_state.Supervisor.DISMISSED_US
         self._handle(guard_events.SupervisorGone())
 
+    def _look_for_freeze(self) -> None:
+        """Hand in that all of the command stands still, which it does a little after that was ordered."""
+        freezing = self._state.freezing
+        if freezing is not None and not freezing.is_whole and self._command.is_frozen():
+            self._handle(guard_events.Frozen())
+
     def _prove(self) -> None:
         """Hand in the proof that everything of the command is gone, as soon as there is one."""
         if self._state.phase not in guard_state.COMMAND_EXISTS or self._command.first_lives:
@@ -252,12 +212,24 @@ class Guard:
         if not self._command.is_gone():
             return
         command = self._command
+        if self._state.act is Act.COMMAND:
+            self._end_of_command = _words_for(command)
         self._handle(guard_events.TreeGone(signalled=command.signalled, killed=command.killed))
+        if command.first_lives:  # what follows was started
+            return
         # Told first: removing the leaf may take its time, and nobody has to wait for it.
         if command.leaf_events is not None:
-            self._poll.unregister(command.leaf_events)
+            self._forget_leaf()
             if not command.remove_leaf():
                 self._note("warning", "control_group_not_removed", path=command.scope_detail)
+
+    def _watch_leaf(self) -> None:
+        if self._command.leaf_events is not None:
+            self._poll.register(self._command.leaf_events, select.POLLPRI)
+
+    def _forget_leaf(self) -> None:
+        if self._command.leaf_events is not None:
+            self._poll.unregister(self._command.leaf_events)
 
     # ---- actions
 
@@ -268,8 +240,8 @@ class Guard:
 
     def _perform(self, action: guard_actions.Action) -> None:
         match action:
-            case guard_actions.Spawn(lease_start=lease_start, environment=environment):
-                self._spawn(lease_start, environment)
+            case guard_actions.Spawn():
+                self._spawn(action)
             case guard_actions.SendStopSignal():
                 self._command.send_stop_signal()
                 self._tell_refused()
@@ -278,6 +250,12 @@ class Guard:
                     self._note("warning", "signal_refused", processes=1)
             case guard_actions.ContinueCommand():
                 self._command.forward(signal.SIGCONT, to_group=True)
+            case guard_actions.LookForStop():
+                self._take_stop(self._command.present_stop())
+            case guard_actions.Freeze():
+                self._command.freeze(frozen=True)
+            case guard_actions.Thaw():
+                self._command.freeze(frozen=False)
             case guard_actions.Kill():
                 self._command.kill()
                 self._tell_refused()
@@ -293,11 +271,15 @@ class Guard:
             case guard_actions.Exit():
                 self._exiting = True
 
-    def _spawn(self, lease_start: Instant, environment: dict[str, str]) -> None:
+    def _spawn(self, wanted: guard_actions.Spawn) -> None:
+        self._refused_told = 0
+        self._forget_leaf()  # it may be another one afterwards
         try:
-            self._command.start(lease_start, environment)
+            self._command.start(wanted.act, wanted.lease_start, wanted.environment, frozen=wanted.frozen)
         except OSError as error:
             self._handle(guard_events.NotExecuted(refusal=wire.ExecFailed(errno=error.errno or 0)))
+        finally:
+            self._watch_leaf()
 
     def _tell_refused(self) -> None:
         refused = self._command.refused
@@ -324,23 +306,27 @@ class Guard:
         self._channel.send(wire.Note(level=level, event=event, facts=facts))
 
     def _last_words(self) -> str:
-        if not self._command.was_executed:
-            command = "no command was running"
-        else:
-            killed = self._command.killed
-            count = max(self._command.signalled, killed)
-            noun = "process" if count == 1 else "processes"
-            command = f"command ended ({count} {noun}, {killed} killed)"
+        command = self._end_of_command
+        if self._state.on_lost_came_to:
+            command += f"; {self._state.on_lost_came_to}"
         if self._release is None:
             return f"supervisor died: {command}"
         outcome = "released" if self._release.released else "not released, others wait out its lease"
-        return f"supervisor died: {command} and {outcome}"
+        return f"supervisor died: {command}; {outcome}"
 
     def _say(self, line: str) -> None:
         """Write one line to standard error, unless that would make us wait."""
         with contextlib.suppress(OSError):
             if system.is_ready(STANDARD_ERROR, select.POLLOUT):
                 os.write(STANDARD_ERROR, f"zkleader: {line}\n".encode("utf-8", "replace"))
+
+
+def _words_for(command: Command) -> str:
+    """Return what became of a command that is gone."""
+    if not command.was_executed:
+        return _NO_COMMAND
+    count = max(command.signalled, command.killed)
+    return f"command ended ({count} {'process' if count == 1 else 'processes'}, {command.killed} killed)"
 
 
 def _wake_on_child() -> int:

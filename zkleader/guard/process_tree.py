@@ -107,6 +107,11 @@ class SearchScope:
         """Say whether a process lives in the control group; the kernel calls it populated for a little longer."""
         return False
 
+    def renew(self) -> cgroup.Leaf | None:
+        """Make anew, for what is started next, what was made for a command that is gone; return the leaf to join."""
+        self.refused.clear()
+        return None
+
     def close(self) -> bool:
         """Give up what was made for the command, once it is gone; False when it could not be removed."""
         return True
@@ -207,12 +212,30 @@ class CgroupScope(SearchScope):
         """Say whether a process lives in the leaf."""
         return cgroup.is_inhabited(self._path)
 
+    def renew(self) -> cgroup.Leaf | None:
+        """Remove the leaf, and make one of the same path: the supervisor knows it by that."""
+        super().renew()
+        # The race: another guard looks for stale leaves, and kills in what it can lock.  So the lock is kept until the
+        # leaf is gone.  One that stays has a process that somebody has moved there: then we go on in it.
+        is_removed = cgroup.remove(self._path)
+        if self._leaf is not None and not is_removed:
+            return self._leaf
+        if self._leaf is not None:
+            self._leaf.close()
+        try:
+            self._leaf = cgroup.make_again(self._path)
+        except cgroup.NoControlGroupError:
+            self._leaf = None  # what is not in a leaf is searched for, as everywhere
+        return self._leaf
+
     def close(self) -> bool:
-        """Remove the leaf."""
+        """Remove the leaf, and what guards have left that died since we were started."""
         if self._leaf is not None:
             self._leaf.close()
             self._leaf = None
-        return cgroup.remove(self._path)
+        removed = cgroup.remove(self._path)
+        cgroup.remove_stale(os.path.dirname(self._path))
+        return removed
 
     def _find(self) -> dict[int, ProcessStatus]:
         found = super()._find()

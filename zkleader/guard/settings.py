@@ -10,6 +10,8 @@ import json
 from enum import Enum
 from typing import Any
 
+from zkleader.core.acts import Hooks
+from zkleader.core.disconnect import OnDisconnect
 from zkleader.core.job import Place
 from zkleader.core.lease import Timing
 from zkleader.core.value import Value
@@ -26,6 +28,8 @@ class Scope(Enum):
 
 class GuardSettings(Value):
     """All that a guard needs to know for its one tenure, or its one wait for it."""
+
+    _hidden = ("release",)
 
     argv: tuple[bytes, ...]
     """The command's arguments, its own name first."""
@@ -49,7 +53,14 @@ class GuardSettings(Value):
     """JSON for the release program; the guard adds ``guid``, ``timing`` and ``search_path``."""
     release_program: str = ""
     """Its file; the installed one when empty."""
+    on_elected: bytes | None = None
+    """A shell's command line, run before the command; None: there is none."""
+    on_lost: bytes | None = None
+    """The same, run after it."""
+    hook_timeout: float = 10.0
+    """Seconds that each of them may take."""
     scope: Scope = Scope.BEST
+    on_disconnect: OnDisconnect = OnDisconnect.CONTINUE
 
     def to_bytes(self) -> bytes:
         """Return the form that `from_bytes` reads."""
@@ -72,6 +83,10 @@ class GuardSettings(Value):
             "release": self.release,
             "release_program": self.release_program,
             "scope": self.scope.value,
+            "on_elected": None if self.on_elected is None else to_text(self.on_elected),
+            "on_lost": None if self.on_lost is None else to_text(self.on_lost),
+            "hook_timeout": self.hook_timeout,
+            "on_disconnect": self.on_disconnect.value,
         }
         return json.dumps(content).encode("ascii")
 
@@ -98,7 +113,17 @@ class GuardSettings(Value):
             release=content["release"],
             release_program=content["release_program"],
             scope=Scope(content["scope"]),
+            on_elected=None if content["on_elected"] is None else to_raw(content["on_elected"]),
+            on_lost=None if content["on_lost"] is None else to_raw(content["on_lost"]),
+            hook_timeout=content["hook_timeout"],
+            on_disconnect=OnDisconnect(content["on_disconnect"]),
         )
+
+    @property
+    def hooks(self) -> Hooks:
+        """Which hooks there are."""
+        has_elected, has_lost = self.on_elected is not None, self.on_lost is not None
+        return Hooks(on_elected=has_elected, on_lost=has_lost, timeout=self.hook_timeout)
 
 
 def to_text(raw: bytes) -> str:

@@ -1,4 +1,4 @@
-"""How the guard starts the command: fork, put the child into the state that the command expects, execute.
+"""How the guard starts the command or a hook: fork, put the child into the state that the command expects, execute.
 
 It owns everything between fork and exec, and the pipe that tells how it went.  It must not know what follows from that.
 It does not promise that a command that was executed got far: one killed between the last word and exec looks the same.
@@ -14,22 +14,21 @@ import errno
 import os
 import signal
 
+from zkleader.core.disconnect import OnDisconnect
 from zkleader.core.job import Place
 from zkleader.core.lease import Instant
 from zkleader.core.value import Value
 from zkleader.guard import system
 from zkleader.guard.cgroup import Leaf
 from zkleader.guard.clone import fork_into
+from zkleader.guard.program import SHELL, Program
 from zkleader.guard.settings import GuardSettings, to_raw
 
 _LATE = b"late\n"
 _NOT_JOINED = b"join "
 _NOT_EXECUTED = b"exec "
 
-STANDARD_INPUT = 0
-
-SHELL = b"/bin/sh"
-"""Runs a file that is executable and has no format that the kernel knows, as execvp(3) does."""
+STANDARD_INPUT, STANDARD_OUTPUT, STANDARD_ERROR = 0, 1, 2
 
 
 class Verdict(Value):
@@ -86,11 +85,12 @@ class Starting:
 
 def start(
     settings: GuardSettings,
+    program: Program,
     added: dict[str, str],
     lease_start: Instant,
     leaf: Leaf | None,
 ) -> Starting:
-    """Fork a child that executes the command.
+    """Fork a child that executes a program.
 
     ``added`` goes into its environment; ``leaf`` is its control group, if it has one.
 
@@ -111,7 +111,7 @@ def start(
             # Whatever happens, the child must never return into the guard's code: two guards would follow.
             try:
                 to_join = None if has_joined else leaf
-                _become_command(settings, environment, lease_start, to_join, guard=guard, pipe=writing)
+                _become(settings, program, environment, lease_start, to_join, guard=guard, pipe=writing)
             except BaseException:  # noqa: BLE001 # silence on the pipe would say that the command was executed
                 _say(writing, _NOT_EXECUTED, OSError(errno.EIO, ""))
             finally:
@@ -122,10 +122,12 @@ def start(
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(writing)
+    if program.is_hook:  # whose setsid() would fail if we had made it the leader of a group before
+        return Starting(pid, reading)
     with contextlib.suppress(OSError):
         # Done on both sides of the fork, as every job control shell does: whoever comes first, a signal to the group
         # finds it.  In the parent it fails once the child has executed or ended, and then it is no longer needed.
-        os.setpgid(pid, settings.supervisor_group if settings.place is Place.SHARED else pid)
+        os.setpgid(pid, settings.supervisor_group if program.place is Place.SHARED else pid)
     return Starting(pid, reading)
 
 
@@ -139,8 +141,9 @@ def _fork(leaf: Leaf | None) -> tuple[int, bool]:
     return os.fork(), False
 
 
-def _become_command(
+def _become(
     settings: GuardSettings,
+    program: Program,
     environment: dict[bytes, bytes],
     lease_start: Instant,
     to_join: Leaf | None,
@@ -148,8 +151,11 @@ def _become_command(
     guard: int,
     pipe: int,
 ) -> None:
-    """Turn the child into the command; return only when that is not possible."""
-    _join_group(settings)
+    """Turn the child into the program; return only when that is not possible."""
+    if program.is_hook:
+        os.setsid()
+    else:
+        _join_group(settings)
     system.set_parent_death_signal(signal.SIGKILL)
     # The race: the guard may have died before the line above, and then no signal comes.
     if os.getppid() != guard:
@@ -159,20 +165,26 @@ def _become_command(
             os.write(to_join.procs, b"0")
         except OSError as error:
             _say(pipe, _NOT_JOINED, error)
-    _set_foreground(settings, whose=settings.supervisor_group, new=os.getpid())
+            if settings.on_disconnect is OnDisconnect.PAUSE:
+                # Outside it could not be frozen.
+                _say(pipe, _NOT_EXECUTED, error)
+                return
+    if program.is_hook:
+        _redirect_streams()
+    _set_foreground(program, whose=settings.supervisor_group, new=os.getpid())
     _restore_dispositions(frozenset(settings.ignored_signals))
     signal.pthread_sigmask(signal.SIG_SETMASK, settings.signal_mask)
     # The race: between the guard's own look at the clock and here the host may have slept.  What is left after this
     # line is exec itself, and the margin is for that.
-    if system.now().held_since(lease_start) >= settings.timing.stop_after:
+    if system.now().held_since(lease_start) >= program.start_within:
         os.write(pipe, _LATE)
-        _set_foreground(settings, whose=os.getpid(), new=settings.supervisor_group)
+        _set_foreground(program, whose=os.getpid(), new=settings.supervisor_group)
         return
     try:
-        _execute(settings, environment)
+        _execute(program, environment)
     except OSError as error:
         _say(pipe, _NOT_EXECUTED, error)
-        _set_foreground(settings, whose=os.getpid(), new=settings.supervisor_group)
+        _set_foreground(program, whose=os.getpid(), new=settings.supervisor_group)
 
 
 def _join_group(settings: GuardSettings) -> None:
@@ -184,26 +196,32 @@ def _join_group(settings: GuardSettings) -> None:
     os.setpgid(0, 0)
 
 
-def _set_foreground(settings: GuardSettings, *, whose: int, new: int) -> None:
+def _redirect_streams() -> None:
+    nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(nothing, STANDARD_INPUT)
+    os.dup2(STANDARD_ERROR, STANDARD_OUTPUT)
+
+
+def _set_foreground(program: Program, *, whose: int, new: int) -> None:
     """Make a group the terminal's foreground group in place of the one whose it has to be.
 
     Before exec, or a command that asks at once for the terminal would be stopped or think itself in the background.
     The race: between looking and taking, the shell takes the terminal only if the supervisor has stopped; and that
     waits for us to stop first, unless somebody stops it with SIGSTOP in these microseconds.
     """
-    if settings.place is Place.FOREGROUND:
+    if program.place is Place.FOREGROUND:
         with contextlib.suppress(OSError):  # the terminal was closed
             if os.tcgetpgrp(STANDARD_INPUT) == whose:
                 os.tcsetpgrp(STANDARD_INPUT, new)
 
 
-def _execute(settings: GuardSettings, environment: dict[bytes, bytes]) -> None:
+def _execute(program: Program, environment: dict[bytes, bytes]) -> None:
     try:
-        os.execve(settings.executable, settings.argv, environment)
+        os.execve(program.executable, program.argv, environment)
     except OSError as error:
         if error.errno != errno.ENOEXEC:
             raise
-        os.execve(SHELL, (SHELL, settings.executable, *settings.argv[1:]), environment)
+        os.execve(SHELL, (SHELL, program.executable, *program.argv[1:]), environment)
 
 
 def _restore_dispositions(ignored: frozenset[int]) -> None:
@@ -216,7 +234,10 @@ def _restore_dispositions(ignored: frozenset[int]) -> None:
         if number in (signal.SIGKILL, signal.SIGSTOP):
             continue
         unknown = number in (signal.SIGPIPE, signal.SIGXFSZ)
-        signal.signal(number, signal.SIG_IGN if number in ignored and not unknown else signal.SIG_DFL)
+        wanted = signal.SIG_IGN if number in ignored and not unknown else signal.SIG_DFL
+        # Asking is no system call, and most are what they should be: sixty calls would be a millisecond of hand-over.
+        if signal.getsignal(number) is not wanted:
+            signal.signal(number, wanted)
     system.reset_reserved_signals()
 
 

@@ -23,6 +23,8 @@ class Server(Value):
 
     host: str
     port: int
+    name: str = ""
+    """Of an address that was looked up, the name that it was found by: what its certificate has to be for."""
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -85,7 +87,7 @@ def check_path(path: str, what: str) -> str:
     if any(part in ("", ".", "..") for part in parts[1:]):
         raise ValueError(f"{what} '{path}' has an empty part, '.' or '..'")
     if any(ord(char) < 0x20 or 0x7F <= ord(char) <= 0x9F or 0xD800 <= ord(char) <= 0xF8FF for char in path):
-        raise ValueError(f"{what} has a character that ZooKeeper refuses")
+        raise ValueError(f"{what} {path!r} has a character that ZooKeeper refuses")
     if parts[1] == "zookeeper":
         raise ValueError(f"{what} '{path}' lies in ZooKeeper's own /zookeeper")
     return path

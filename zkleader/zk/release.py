@@ -15,6 +15,7 @@ costs the release.  Exit status 0: nothing is held in our name.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -28,6 +29,7 @@ renewals or a claim that were still under way, a connection that is lost."""
 
 def main() -> int:
     """Run the program."""
+    gc.disable()  # it lives for moments, and a successor waits while it imports
     try:
         with os.fdopen(int(sys.argv[1]), "rb") as source:
             source.seek(0)  # the guard has just written it
@@ -50,11 +52,14 @@ class _NotReleasedError(Exception):
 
 def _release(facts: dict[str, Any]) -> None:
     from zkleader.core.lease import Timing  # noqa: PLC0415 # not before the path is set
-    from zkleader.zk.connecting import Connection  # noqa: PLC0415 # as above
+    from zkleader.zk.access import Access  # noqa: PLC0415 # as above
+    from zkleader.zk.connecting import Connection, silence_kazoo  # noqa: PLC0415 # as above
 
+    silence_kazoo()
     timing = Timing(**facts["timing"])
-    connection = Connection(timing)
-    connection.start(_addresses_of(facts["hosts"], timing.lease))
+    access = Access.from_json(facts["access"])
+    connection = Connection(access, timing)
+    connection.start(_addresses_of(access.hosts, timing.lease))
     try:
         if not connection.wait(timing.lease):
             raise _NotReleasedError(connection.trouble or "no server answers")
@@ -63,11 +68,10 @@ def _release(facts: dict[str, Any]) -> None:
         connection.close()
 
 
-def _addresses_of(text: str, patience: float) -> tuple[Any, ...]:
+def _addresses_of(wanted: Any, patience: float) -> Any:
     from zkleader.zk import hosts  # noqa: PLC0415 # as above
     from zkleader.zk.resolver import Resolver  # noqa: PLC0415 # as above
 
-    wanted = hosts.parse_hosts(text)
     if hosts.numeric(wanted.servers):
         return wanted.servers
     known: list[hosts.Server] = []
@@ -87,6 +91,8 @@ def _addresses_of(text: str, patience: float) -> tuple[Any, ...]:
 
 
 def _release_through(connection: Any, facts: dict[str, Any], patience: float) -> None:
+    from kazoo.exceptions import NoAuthError  # noqa: PLC0415 # as above
+
     from zkleader.zk.connecting import BUSY, UNANSWERED, PatienceError  # noqa: PLC0415 # as above
 
     trouble = "what is held in our name changes all the time"
@@ -100,6 +106,8 @@ def _release_through(connection: Any, facts: dict[str, Any], patience: float) ->
             connection.drop()
         except UNANSWERED as error:
             trouble = f"no answer ({type(error).__name__})"
+        except NoAuthError:
+            raise _NotReleasedError("not permitted") from None
     raise _NotReleasedError(trouble)
 
 
@@ -107,7 +115,7 @@ def _nothing_is_left(client: Any, facts: dict[str, Any], patience: float) -> boo
     """Look for what is held in our name; release it if there is any, and return whether there was none.
 
     One that has released cannot know that nothing is left: a claim of a frozen supervisor's may have been applied
-    between the look at the record and the deletion of the candidate that it checks.  After that none can be.
+    between the look at the records and the deletion of the candidate that it checks.  After that none can be.
     """
     from kazoo import exceptions  # noqa: PLC0415 # as above
 
@@ -120,26 +128,29 @@ def _nothing_is_left(client: Any, facts: dict[str, Any], patience: float) -> boo
         names = client.get_children_async(election).get(timeout=patience)
     except exceptions.NoNodeError:
         return True  # the election does not exist (yet): then it holds nothing
-    path = f"{election}/{queue.RECORD_PREFIX}0"
     transaction = client.transaction()
-    try:
-        data, stat = client.get_async(path).get(timeout=patience)
-        record = records.parse_lease_record(data or b"")
+    # In whichever slot it is: of a claim that was under way nobody but its supervisor knew.
+    paths = [f"{election}/{name}" for name in names if queue.slot_of(name) is not None]
+    asked = [(path, client.get_async(path)) for path in paths]
+    for path, answer in asked:
+        try:
+            data, stat = answer.get(timeout=patience)
+        except exceptions.NoNodeError:
+            continue  # no record, nothing to release
+        seen = records.Stat(
+            czxid=stat.czxid, mzxid=stat.mzxid, version=stat.version, mtime=stat.mtime, ctime=stat.ctime
+        )
+        record = records.parse_lease_record(data or b"", seen)
         if isinstance(record, records.LeaseRecord) and record.holder == guid and not record.released:
-            seen = records.Stat(
-                czxid=stat.czxid, mzxid=stat.mzxid, version=stat.version, mtime=stat.mtime, ctime=stat.ctime
-            )
             freed = records.released(record, seen, beat=record.beat, reason=facts["reason"], status=facts["status"])
             transaction.set_data(path, records.encode(freed), stat.version)
-    except exceptions.NoNodeError:
-        pass  # no record, nothing to release; there may be a candidate
     for name in queue.of_guid(guid, tuple(names)):
         transaction.delete(f"{election}/{name}")
     if not transaction.operations:
         return True
-    results = transaction.commit_async().get(timeout=patience)
-    if any(isinstance(result, exceptions.NoAuthError) for result in results):
-        raise _NotReleasedError("not permitted")
+    for result in transaction.commit_async().get(timeout=patience):
+        if isinstance(result, exceptions.NoAuthError):
+            raise result
     return False
 
 

@@ -55,9 +55,12 @@ class Resolver:
             is_found, trouble = self._look_up_all()
             # The race: stopped after this line it is told all the same, like one that was told just before.
             if not self._is_stopped.is_set():
-                # In order, without repetition.
-                addresses = dict.fromkeys(found for server in self._servers for found in self._found.get(server, ()))
-                done(tuple(addresses), trouble)
+                # In order, without repetition: of several names for one address the first counts.
+                addresses: dict[str, Server] = {}
+                for server in self._servers:
+                    for found in self._found.get(server, ()):
+                        addresses.setdefault(str(found), found)
+                done(tuple(addresses.values()), trouble)
                 if not (is_found and is_enough()):
                     self._is_stopped.wait(_REFRESH_DELAY if is_found else _RETRY_DELAY)
 
@@ -73,5 +76,7 @@ class Resolver:
                 trouble = f"cannot resolve {server.host}: {error.strerror if isinstance(error, OSError) else error}"
             else:
                 is_found = True
-                self._found[server] = tuple(Server(host=str(address[0]), port=server.port) for *_, address in found)
+                self._found[server] = tuple(
+                    Server(host=str(address[0]), port=server.port, name=server.host) for *_, address in found
+                )
         return is_found, trouble

@@ -4,78 +4,43 @@ Requests of the core go in; events for the core come out, through one callable t
 must only enqueue.  Nothing here decides anything, and nothing here blocks the caller: no synchronous call of kazoo's is
 used, and closing is bounded.
 
-It owns the translation between the core's requests and events and kazoo's calls and states, and the end of what it has
-started.  It must not know candidacies.  It does not promise that an answer comes: every request has its deadline in the
-core.
+It owns what kazoo's states and watches mean as events, and the end of what it has started; requests and answers are
+``translation``'s.  It must not know candidacies.  It does not promise that an answer comes: every request has its
+deadline in the core.
 """
 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
 from typing import Any
 
-from kazoo import exceptions
-from kazoo.protocol.states import EventType, KazooState, KeeperState, WatchedEvent, ZnodeStat
+from kazoo.exceptions import ConnectionLoss
+from kazoo.protocol.states import EventType, KazooState, KeeperState, WatchedEvent
 
-from zkleader.core.actions import (
-    Check,
-    Create,
-    Delete,
-    Exists,
-    Get,
-    ListNames,
-    Multi,
-    Request,
-    SetData,
-    Sync,
-)
-from zkleader.core.events import (
-    Answer,
-    Answered,
-    Applied,
-    Connected,
-    Content,
-    Created,
-    Event,
-    Names,
-    Refusal,
-    Refused,
-    SessionLost,
-    Suspended,
-    Touched,
-    Unanswered,
-)
+from zkleader.core.actions import Request
+from zkleader.core.events import Answered, Connected, Event, SessionLost, Suspended, Touched, Unanswered
 from zkleader.core.lease import Timing
-from zkleader.core.records import Stat
 from zkleader.zk import hosts
-from zkleader.zk.connecting import BUSY, UNANSWERED, Connection
+from zkleader.zk.access import Access
+from zkleader.zk.connecting import Connection
 from zkleader.zk.hosts import Server
 from zkleader.zk.resolver import Done, Resolver
-
-_REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (
-    (exceptions.NoNodeError, Refusal.NO_NODE),
-    (exceptions.NodeExistsError, Refusal.NODE_EXISTS),
-    (exceptions.BadVersionError, Refusal.BAD_VERSION),
-    (exceptions.NoAuthError, Refusal.NO_AUTH),
-)
-_CONSEQUENCES = (exceptions.RolledBackError, exceptions.RuntimeInconsistency)
-"""What the other operations of a multi get when one fails."""
+from zkleader.zk.translation import answer_of, is_no_answer, submit
 
 
 class Session:
     """A connection to ZooKeeper from its start to its end; it is never started twice."""
 
-    def __init__(self, servers: tuple[Server, ...], timing: Timing, deliver: Callable[[Event], None]) -> None:
+    def __init__(self, access: Access, timing: Timing, deliver: Callable[[Event], None]) -> None:
         """Prepare a session.
 
-        ``servers`` have names or addresses; ``deliver`` takes events in any thread.
+        ``deliver`` takes events in any thread.
         """
-        self._names = servers
-        self._resolver = Resolver(servers)
+        self._names = access.hosts.servers
+        self._resolver = Resolver(self._names)
         self._deliver = deliver
-        self._connection = Connection(timing, self._on_state)
+        self._connection = Connection(access, timing, self._on_state)
         self._client = self._connection.client
         self._is_started = False
         self._is_closing = False
@@ -99,13 +64,13 @@ class Session:
 
     def submit(self, number: int, request: Request) -> None:
         """Send a request; its answer comes as an event."""
-        if not self._client.connected:
+        if not self._connection.is_ready:
             # kazoo would keep it and send it some time later.  (Should the connection break between this line and
             # the next it does; the deadline of the request then cuts that connection, and compare-and-set, or the
             # guid in a name, tells what became of it.)
             self._deliver(Answered(number=number, answer=Unanswered()))
             return
-        self._submit(request).rawlink(functools.partial(self._on_result, number, request))
+        submit(self._client, request, self._on_watch).rawlink(functools.partial(self._on_result, number, request))
 
     def drop_connection(self) -> None:
         """Cut the connection, so that another server is tried."""
@@ -117,38 +82,14 @@ class Session:
         self._resolver.stop()
         return self._connection.close()
 
-    def _submit(self, request: Request) -> Any:
-        client = self._client
-        if isinstance(request, Create):
-            return client.create_async(
-                request.path, request.data, ephemeral=request.ephemeral, sequence=request.sequence
-            )
-        if isinstance(request, Delete):
-            return client.delete_async(request.path)
-        if isinstance(request, ListNames):
-            return client.get_children_async(request.path)
-        if isinstance(request, Get):
-            return client.get_async(request.path, watch=self._on_watch if request.watch else None)
-        if isinstance(request, Exists):
-            return client.exists_async(request.path, watch=self._on_watch)
-        if isinstance(request, Sync):
-            return client.sync_async(request.path)
-        transaction = client.transaction()
-        for operation in request.operations:
-            if isinstance(operation, Create):
-                transaction.create(operation.path, operation.data)
-            elif isinstance(operation, Check):
-                transaction.check(operation.path, operation.version)
-            elif isinstance(operation, SetData):
-                transaction.set_data(operation.path, operation.data, operation.version)
-            else:
-                transaction.delete(operation.path)
-        return transaction.commit_async()
-
     def _on_result(self, number: int, request: Request, result: Any) -> None:
-        if result.exception is not None and _is_no_answer(result.exception):
+        if isinstance(result.exception, ConnectionLoss):
+            # The race: kazoo gives up what was under way before it says that the connection is down.  Whoever hears
+            # only of the first asks again, into a connection that is none; and with --on-disconnect acts too late.
+            self._connection.note_down()
+        if result.exception is not None and is_no_answer(result.exception):
             self.drop_connection()  # reconnecting is how the core asks again, and another server may do better
-        self._deliver(Answered(number=number, answer=_answer_of(request, result)))
+        self._deliver(Answered(number=number, answer=answer_of(request, result)))
 
     def _on_watch(self, event: WatchedEvent) -> None:
         if event.path is not None:  # None: kazoo drops its watches on a disconnect, which we know
@@ -171,52 +112,8 @@ class Session:
             self._resolver.look_up(self._on_resolved, self._has_connected)
 
     def _has_connected(self) -> bool:
-        return bool(self._client.connected)
+        return self._connection.is_ready
 
     def _on_resolved(self, addresses: tuple[Server, ...], _trouble: str) -> None:
         if addresses:  # else keep the last good ones
             self._connection.go_to(addresses)
-
-
-def _answer_of(request: Request, result: Any) -> Answer:
-    error = result.exception
-    if error is not None:
-        return _refusal_of(error, 0)
-    value = result.value
-    if isinstance(request, Multi):
-        errors = [(index, part) for index, part in enumerate(value) if isinstance(part, Exception)]
-        causes = [(index, part) for index, part in errors if not isinstance(part, _CONSEQUENCES)]
-        if errors:
-            index, part = (causes or errors)[0]  # consequences without a cause: not applied either
-            return _refusal_of(part, index)
-        return Applied(stats=tuple(_stat_of(part) if isinstance(part, ZnodeStat) else None for part in value))
-    if isinstance(request, Create):
-        return Created(path=value)
-    if isinstance(request, ListNames):
-        return Names(names=tuple(value))
-    if isinstance(request, Get):
-        data, stat = value
-        return Content(data=data or b"", stat=_stat_of(stat))
-    if isinstance(request, Exists) and value is None:
-        return Refused(refusal=Refusal.NO_NODE)
-    return Applied()
-
-
-def _is_no_answer(error: Exception) -> bool:
-    """Whether this comes from a server too busy to answer, or from kazoo, which could not make sense of the answer."""
-    return isinstance(error, BUSY) or not isinstance(error, exceptions.ZookeeperError)
-
-
-def _refusal_of(error: Exception, index: int) -> Answer:
-    if isinstance(error, UNANSWERED) or _is_no_answer(error):
-        return Unanswered()
-    for kind, refusal in _REFUSALS:
-        if isinstance(error, kind):
-            return Refused(refusal=refusal, index=index)
-    # kazoo names ZooKeeper's error codes by classes: NoChildrenForEphemeralsError.
-    words = re.sub(r"(?<!^)(?=[A-Z])", " ", type(error).__name__.removesuffix("Error")).lower()
-    return Refused(refusal=Refusal.OTHER, index=index, text=words)
-
-
-def _stat_of(stat: ZnodeStat) -> Stat:
-    return Stat(czxid=stat.czxid, mzxid=stat.mzxid, version=stat.version, mtime=stat.mtime, ctime=stat.ctime)

@@ -1,0 +1,1 @@
+"""The benchmark; `__main__` is where to begin."""

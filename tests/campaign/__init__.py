@@ -1,0 +1,1 @@
+"""The campaign against the promise; `__main__` is where to begin."""
