@@ -326,7 +326,10 @@ def test_a_kernel_that_refuses_to_freeze_ends_the_command(
     """It must not act, and cannot be made to stand still: a guard that has failed kills it."""
     patch_guard(
         "from zkleader.guard import cgroup\n"
-        "def refuse(leaf, *, frozen): raise OSError(5, 'Input/output error')\n"
+        "write = cgroup.Leaf.freeze\n"
+        "def refuse(leaf, *, frozen):\n"
+        "    if frozen: raise OSError(5, 'Input/output error')\n"
+        "    write(leaf, frozen=frozen)\n"  # a new leaf is thawed before it is used, in case it is an old one
         "cgroup.Leaf.freeze = refuse\n"
     )
     supervision = pausing()
