@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from witness import Overlap, Span, excess, overlaps, spans, tokens_rise
 
-from campaign.history import FAULT, HEALED, STOPPING, Event, History
+from campaign.history import FAULT, HEALED, HEALING, STOPPING, Event, History
 
 ALIVE_NS = 500_000_000
 """A leader that has not acted for so long is taken for gone."""
@@ -31,10 +31,11 @@ class Paused(NamedTuple):
 
 
 class Takeover(NamedTuple):
-    """The next one must act so many seconds after the last fault, or after the last act of the one before."""
+    """The next one must act so many seconds after the last fault, its end, or the last act of the one before."""
 
     within: float
     after_last_act: bool = False
+    after_healed: bool = False
     still_after: float | None = None
     """So many seconds after the first fault the one before must not act any more, whatever its lease allows."""
 
@@ -77,8 +78,7 @@ def judge(history: History, expected: Expectation, leaders: int = 1) -> Verdict:
         if isinstance(expected, Paused):
             broken += _restless(history, expected)
     else:
-        is_from_last_act = isinstance(expected, Takeover) and expected.after_last_act
-        takeover = _takeover(history, acted, leaders, after_last_act=is_from_last_act)
+        takeover = _takeover(history, acted, leaders, expected)
         broken += _late(takeover, expected)
         if isinstance(expected, Takeover) and expected.still_after is not None:
             broken += _unquiet(history, acted[0], expected.still_after)
@@ -112,30 +112,41 @@ def _led_to_the_end(history: History, acted: Sequence[Span], leaders: int) -> bo
     return not stopping or sum(span.last_ns >= stopping[0] - ALIVE_NS for span in acted) >= leaders
 
 
-def _takeover(history: History, acted: Sequence[Span], leaders: int, *, after_last_act: bool) -> float | None:
-    """Return the seconds from the last fault before it, or the last act of the first that ended, to the next tenure."""
+def _takeover(history: History, acted: Sequence[Span], leaders: int, expected: Takeover | Unbounded) -> float | None:
+    """Return the seconds to the next tenure from what the bound is counted from: see `Takeover`."""
     if len(acted) <= leaders:
         return None
     began_ns = acted[leaders].first_ns
-    faults = [event.at_ns for event in history.events if event.kind == FAULT and event.at_ns <= began_ns]
+    faults = [event for event in history.events if event.kind == FAULT and event.at_ns <= began_ns]
     if not faults:
         return None
-    ended_ns = min(span.last_ns for span in acted[:leaders])
-    return (began_ns - (ended_ns if after_last_act else faults[-1])) / 1e9
+    from_ns = faults[-1].at_ns
+    if isinstance(expected, Takeover) and expected.after_last_act:
+        from_ns = min(span.last_ns for span in acted[:leaders])
+    elif isinstance(expected, Takeover) and expected.after_healed:
+        from_ns = _end_of(history, faults[-1], HEALED)
+    return (began_ns - from_ns) / 1e9
+
+
+def _end_of(history: History, fault: Event, *kinds: str) -> int:
+    """Return when a fault came to the first of these that is written down; its begin, if to none."""
+    found = {event.kind: event.at_ns for event in history.events if event.fault == fault.fault}
+    return next((found[kind] for kind in kinds if kind in found), fault.at_ns)
 
 
 def _restless(history: History, expected: Paused) -> list[str]:
     """Say what a leader did that should have stood still, or did not do when it should have gone on."""
     broken = []
-    begun = {event.fault: event.at_ns for event in history.events if event.kind == FAULT}
-    for healed in (event for event in history.events if event.kind == HEALED):
-        still_ns = begun[healed.fault] + int(expected.still_after * 1e9)
-        acts = [beat.at_ns for beat in history.beats if still_ns < beat.at_ns < healed.at_ns]
+    for fault in (event for event in history.events if event.kind == FAULT):
+        still_ns = fault.at_ns + int(expected.still_after * 1e9)
+        # The race: on a busy machine a connection is up again before the mending is through.
+        healing_ns, healed_ns = _end_of(history, fault, HEALING, HEALED), _end_of(history, fault, HEALED)
+        acts = [beat.at_ns for beat in history.beats if still_ns < beat.at_ns < healing_ns]
         if acts:
-            after = (acts[-1] - begun[healed.fault]) / 1e9
+            after = (acts[-1] - fault.at_ns) / 1e9
             broken.append(f"the leader acted {after:.2f} s after a fault that should have paused it")
-        back = next((beat.at_ns for beat in history.beats if beat.at_ns >= healed.at_ns), None)
-        if back is None or back - healed.at_ns > expected.again_within * 1e9:
+        back = next((beat.at_ns for beat in history.beats if beat.at_ns >= healed_ns), None)
+        if back is None or back - healed_ns > expected.again_within * 1e9:
             broken.append(f"the leader does not act {expected.again_within:g} s after the end of what paused it")
     return broken
 

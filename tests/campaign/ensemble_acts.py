@@ -64,7 +64,7 @@ def server_killed(play: Play, *, mode: str) -> None:
 
 def quorum_lost(play: Play, *, seconds: float, harm: float | None) -> None:
     play.lead()
-    with nemesis.servers_frozen(play, play.stage.servers.followers(), harm):
+    with nemesis.servers_frozen(play, play.stage.servers.followers(), harm, until_served=harm is None):
         play.hold(seconds)
     if harm == 0:
         play.hold(play.lease)

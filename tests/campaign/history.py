@@ -10,8 +10,11 @@ from typing import NamedTuple
 
 from witness import Beat, Tenure
 
-FAULT, HEALED, STARTED, ENDED, STOPPING, FAILED = "fault", "healed", "started", "ended", "stopping", "failed"
-"""Kinds of events. `stopping`: from here on the campaign itself ends the candidates, in order. `failed`: what was to be
+FAULT, HEALING, HEALED = "fault", "healing", "healed"
+"""Kinds of events of a fault. `healing`: from here on it may be over; not every fault takes a while to mend."""
+
+STARTED, ENDED, STOPPING, FAILED = "started", "ended", "stopping", "failed"
+"""The other kinds. `stopping`: from here on the campaign itself ends the candidates, in order. `failed`: what was to be
 played could not be, so the history proves nothing but what is in it."""
 
 ACTED = "acted"

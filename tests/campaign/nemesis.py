@@ -40,12 +40,13 @@ def signalled(
     pids = candidate.processes_of(*parts)
     descriptors = [os.pidfd_open(pid) for pid in pids]  # a pid may change hands meanwhile
     try:
-        with play.fault(f"{number.name} to {candidate}'s {' and '.join(parts)}", candidate.name, harm):
+        with play.fault(f"{number.name} to {candidate}'s {' and '.join(parts)}", candidate.name, harm) as healing:
             for descriptor in descriptors:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(descriptor, number)
             yield
             if number == signal.SIGSTOP:
+                healing()
                 for descriptor in descriptors:
                     with contextlib.suppress(ProcessLookupError):
                         signal.pidfd_send_signal(descriptor, signal.SIGCONT)
@@ -91,11 +92,12 @@ def cut_off(play: Play, candidate: Candidate, way: str = "both", harm: float | N
     """Lose what a candidate's host sends ("out"), what it is sent ("in"), or both."""
     network, host = play.stage.network, candidate.host
     with ExitStack() as stack:
-        stack.enter_context(play.fault(f"{candidate} is cut off, {way}", candidate.name, harm))
+        healing = stack.enter_context(play.fault(f"{candidate} is cut off, {way}", candidate.name, harm))
         if way in ("both", "out"):
             stack.enter_context(network.cut([host], network))
         if way in ("both", "in"):
             stack.enter_context(network.cut(network, [host]))
+        stack.callback(healing)
         yield
 
 
@@ -212,14 +214,21 @@ def servers_killed(play: Play, servers: Sequence[Daemon], harm: float | None = 0
 
 
 @contextmanager
-def servers_frozen(play: Play, servers: Sequence[Daemon], harm: float | None = 0) -> Iterator[None]:
-    """Stop members of the ensemble with all that they have in mind, and let them go on in the end."""
+def servers_frozen(
+    play: Play, servers: Sequence[Daemon], harm: float | None = 0, *, until_served: bool = False
+) -> Iterator[None]:
+    """Stop members of the ensemble with all that they have in mind, and let them go on in the end.
+
+    Until served: it lasts until the ensemble has a leader again, who may need more than one vote.
+    """
     with play.fault(f"{_names(servers)} frozen", harm=harm):
         for server in servers:
             server.pause()
         yield
         for server in servers:
             server.resume()
+        if until_served:
+            play.stage.servers.leader()
 
 
 def server_frozen(play: Play, server: Daemon) -> AbstractContextManager[None]:

@@ -6,7 +6,7 @@ behind. It must not know which fault is played, nor what is expected of it.
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from signal import SIGCONT, SIGTERM
@@ -17,7 +17,7 @@ from witness import beats_in
 
 from campaign import history
 from campaign.candidate import Candidate
-from campaign.history import ENDED, FAULT, HEALED, STARTED, STOPPING, Event, History
+from campaign.history import ENDED, FAULT, HEALED, HEALING, STARTED, STOPPING, Event, History
 from campaign.stage import CANDIDATES_OF_SEVERAL, Stage
 from campaign.tools import Task, Tool
 
@@ -101,13 +101,16 @@ class Play:
         self._events.append(Event(time.monotonic_ns(), kind, text, candidate, fault, harm))
 
     @contextmanager
-    def fault(self, text: str, candidate: str = "", harm: float | None = None) -> Iterator[None]:
-        """Write down a fault for as long as it is done; `harm` is a lease and its bound unless said otherwise."""
+    def fault(self, text: str, candidate: str = "", harm: float | None = None) -> Iterator[Callable[[], None]]:
+        """Write down a fault for as long as it is done; `harm` is a lease and its bound unless said otherwise.
+
+        Gives what is to be called before mending it is begun, if that takes a while: it is over somewhere in between.
+        """
         self._faults += 1
         number = self._faults
         self.note(FAULT, text, candidate, number, self.lease + 2 if harm is None else harm)
         try:
-            yield
+            yield lambda: self.note(HEALING, text, candidate, number)
         finally:
             self.note(HEALED, text, candidate, number)
 

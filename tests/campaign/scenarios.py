@@ -15,7 +15,6 @@ from campaign.scenario import (
     CLEAN,
     CLOCK,
     ENDLESS_HOOKS,
-    ENSEMBLE_ELECTION,
     IN_TIME,
     IN_TIME_WITH_ENSEMBLE,
     LONG,
@@ -142,7 +141,7 @@ SCENARIOS: Sequence[Scenario] = [
     Scenario(
         "quorum lost for long",
         partial(ensemble_acts.quorum_lost, seconds=LEASE + 4, harm=None),
-        Takeover(LEASE + 4 + ENSEMBLE_ELECTION + LEASE + 2),
+        Takeover(LEASE + 2, after_healed=True),
     ),
     # A little shorter than the log says at the start that an outage may be.
     Scenario("outage as long as is told", ridden_out(cut("both"), LONG.ridden_out - 0.1), Undisturbed(), **OF_LONG),

@@ -1,7 +1,7 @@
 """The judge of the campaign must be right before it is believed: every fault of a leader is planted, and found."""
 
 from campaign.checker import Paused, Takeover, Unbounded, Undisturbed, judge, judge_long
-from campaign.history import FAULT, HEALED, STARTED, STOPPING, Event, History
+from campaign.history import FAULT, HEALED, HEALING, STARTED, STOPPING, Event, History
 from witness import Beat
 
 MS = 1_000_000
@@ -51,6 +51,15 @@ def test_a_clean_takeover_counts_from_the_last_act() -> None:
     history = History.of([*fault(2000, 2000), stopping(4000)], acts("a", 7, 0, 3000) + acts("b", 9, 3060, 4000))
     assert judge(history, Takeover(0.1, after_last_act=True)).broken == ()
     assert judge(history, Takeover(0.1)).broken != ()
+
+
+def test_where_nobody_can_lead_the_end_of_the_fault_counts() -> None:
+    """An ensemble needs the time that it needs until it serves again; from then on it is ours."""
+    history = History.of([*fault(2000, 7000), stopping(12000)], acts("a", 7, 0, 3000) + acts("b", 9, 9000, 12000))
+    assert judge(history, Takeover(2, after_healed=True)).broken == ()
+    assert judge(history, Takeover(1.9, after_healed=True)).broken == (
+        "the takeover took 2.00 s, and 1.9 s is the bound",
+    )
 
 
 def test_of_several_faults_the_last_before_the_takeover_counts() -> None:
@@ -202,6 +211,14 @@ def test_a_leader_that_acts_though_it_is_cut_off_is_told() -> None:
     for beats in (acts("a", 7, 0, 9000), acts("a", 7, 0, 2500) + acts("a", 7, 6000, 6010) + acts("a", 7, 7100, 9000)):
         (broken,) = judge(History.of([*fault(2000, 7000), stopping(9000)], beats), expected).broken
         assert "should have paused it" in broken
+
+
+def test_a_leader_may_act_while_its_pause_is_being_mended() -> None:
+    """The network is whole before whoever mends it has returned; before they began, it was not."""
+    beats = acts("a", 7, 0, 3000) + acts("a", 7, 6950, 9000)
+    for healing, count in ((6900, 0), (6960, 1)):
+        events = [*fault(2000, 7000), Event(healing * MS, HEALING, "a fault", "a", 1), stopping(9000)]
+        assert len(judge(History.of(events, beats), Paused(1.2, again_within=1)).broken) == count
 
 
 def test_a_leader_that_does_not_go_on_in_time_is_told() -> None:
