@@ -6,7 +6,7 @@ More of them: ``ZKLEADER_PROPERTY_EXAMPLES=5000 pytest tests/property``.
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import given, settings
 from scenarios import EXAMPLES, PROFILE, RIDDEN_OUT, scenarios
 from simulation import Scenario, Simulation
 
@@ -21,11 +21,8 @@ pytestmark = pytest.mark.timeout(60 + EXAMPLES)
 def test_two_commands_never_act_at_once_and_somebody_leads_in_the_end(scenario: Scenario) -> None:
     """Whatever befalls hosts, network and ensemble: no overlap, rising tokens, an end in time, and life afterwards."""
     simulation = Simulation(scenario)
-    try:
+    with simulation.timeline.told_if_broken():
         simulation.run()
-    except Exception:
-        note(simulation.timeline.told())
-        raise
 
 
 @settings(PROFILE, max_examples=max(1, EXAMPLES // 2))
@@ -33,11 +30,8 @@ def test_two_commands_never_act_at_once_and_somebody_leads_in_the_end(scenario: 
 def test_hooks_are_part_of_a_tenure(scenario: Scenario) -> None:
     """Those of one host never act beside anything of another; each runs in its turn, in time, before the release."""
     simulation = Simulation(scenario)
-    try:
+    with simulation.timeline.told_if_broken():
         simulation.run()
-    except Exception:
-        note(simulation.timeline.told())
-        raise
 
 
 @settings(PROFILE, max_examples=max(1, EXAMPLES // 3))
@@ -45,11 +39,8 @@ def test_hooks_are_part_of_a_tenure(scenario: Scenario) -> None:
 def test_programs_that_lead_by_themselves_take_part(scenario: Scenario) -> None:
     """Without a guard: what only the program can say is said late, or never, and still no two act at once."""
     simulation = Simulation(scenario)
-    try:
+    with simulation.timeline.told_if_broken():
         simulation.run()
-    except Exception:
-        note(simulation.timeline.told())
-        raise
 
 
 @settings(PROFILE, max_examples=max(1, EXAMPLES // 3))
@@ -57,11 +48,8 @@ def test_programs_that_lead_by_themselves_take_part(scenario: Scenario) -> None:
 def test_a_leader_is_not_disturbed_without_need(scenario: Scenario) -> None:
     """A leader that stops at every hiccup of ZooKeeper is as useless as one that never does."""
     simulation = Simulation(scenario)
-    try:
+    with simulation.timeline.told_if_broken():
         simulation.run_undisturbed()
-    except Exception:
-        note(simulation.timeline.told())
-        raise
 
 
 @settings(PROFILE, max_examples=max(1, EXAMPLES // 2))
@@ -69,11 +57,8 @@ def test_a_leader_is_not_disturbed_without_need(scenario: Scenario) -> None:
 def test_in_doubt_a_command_stands_still_or_is_stopped(scenario: Scenario) -> None:
     """``--on-disconnect pause`` and ``stop``: the promise, and that nothing acts while its host is cut off or stuck."""
     simulation = Simulation(scenario)
-    try:
+    with simulation.timeline.told_if_broken():
         simulation.run()
-    except Exception:
-        note(simulation.timeline.told())
-        raise
 
 
 @settings(PROFILE, max_examples=max(1, EXAMPLES // 3))
@@ -81,11 +66,8 @@ def test_in_doubt_a_command_stands_still_or_is_stopped(scenario: Scenario) -> No
 def test_in_doubt_hooks_keep_their_order(scenario: Scenario) -> None:
     """On-elected stands still as the command does; on-lost runs all the same, and before the release."""
     simulation = Simulation(scenario)
-    try:
+    with simulation.timeline.told_if_broken():
         simulation.run()
-    except Exception:
-        note(simulation.timeline.told())
-        raise
 
 
 @settings(PROFILE, max_examples=max(1, EXAMPLES // 3))
@@ -93,11 +75,8 @@ def test_in_doubt_hooks_keep_their_order(scenario: Scenario) -> None:
 def test_a_leader_that_pauses_is_not_disturbed_without_need(scenario: Scenario) -> None:
     """It stands still for a while, and leads on in the same tenure."""
     simulation = Simulation(scenario)
-    try:
+    with simulation.timeline.told_if_broken():
         simulation.run_undisturbed()
-    except Exception:
-        note(simulation.timeline.told())
-        raise
 
 
 @settings(PROFILE, max_examples=3)

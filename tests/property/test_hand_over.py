@@ -11,7 +11,7 @@ from collections.abc import Callable
 import model_tree
 import pytest
 from faults import ELECTION, Kind, Target
-from hypothesis import given, note, settings
+from hypothesis import given, settings
 from model_client import Client
 from planted import assert_found
 from scenarios import EXAMPLES, LONG, PROFILE, fault, scenarios
@@ -20,7 +20,7 @@ from virtual_time import Violation
 
 from zkleader.core import actions, campaign, claim, queue
 from zkleader.core.events import Answer
-from zkleader.core.records import LeaseRecord, parse_lease_record
+from zkleader.core.records import LeaseRecord
 from zkleader.core.turn import Purpose, Turn
 
 pytestmark = pytest.mark.timeout(60 + EXAMPLES)
@@ -57,21 +57,15 @@ class Watched(Simulation):
     ) -> None:
         if self.mood.is_calm:
             return  # at the end all leave at once
-        if _is_held(before) and not _is_held(after):
+        was_held, is_held = self.judge.holders(before), self.judge.holders(after)
+        if was_held and not is_held:
             self._asked = {}
-        elif _is_held(after) and not _is_held(before) and self._asked is not None:
+        elif is_held and not was_held and self._asked is not None:
             host = next(one.client.host for one in self.ensemble.sessions if one.number == session)
             asked, self._asked = self._asked[host], None
             # A read that was under way already may have shown the release.
             if asked not in ([request], [actions.Get(path=_RECORD), request]):
                 raise Violation(f"between release and claim it asked {asked}")
-
-
-def _is_held(tree: model_tree.Tree) -> bool:
-    if _RECORD not in tree:
-        return False
-    record = parse_lease_record(tree[_RECORD].data, tree[_RECORD].stat)
-    return isinstance(record, LeaseRecord) and bool(record.holder) and not record.released
 
 
 def _run(scenario: Scenario) -> None:
@@ -84,11 +78,8 @@ def _run(scenario: Scenario) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Client, "send", send_and_tell)
-        try:
+        with simulation.timeline.told_if_broken():
             simulation.run()
-        except Exception:
-            note(simulation.timeline.told())
-            raise
 
 
 @settings(PROFILE, max_examples=max(1, EXAMPLES // 2))

@@ -3,7 +3,7 @@
 import leader_plants
 import pytest
 from faults import Fault, Kind, Target
-from hypothesis import given, note, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import Plant, assert_found
 from scenarios import EXAMPLES, LONG, PROFILE, alike, apart, fault, scenarios
@@ -28,11 +28,8 @@ def test_hosts_that_disagree_never_act_beside_each_other(scenario: Scenario) -> 
 
 def _run(scenario: Scenario) -> None:
     simulation = Simulation(scenario)
-    try:
+    with simulation.timeline.told_if_broken():
         simulation.run()
-    except Exception:
-        note(simulation.timeline.told())
-        raise
 
 
 _LEADER = (Target.LEADER,)

@@ -5,7 +5,7 @@ import pytest
 from cron import Cron, Crontab
 from crontabs import blow, crontabs
 from faults import Kind
-from hypothesis import given, note
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger import Step
 from planted import Plant, assert_found
@@ -19,11 +19,8 @@ pytestmark = pytest.mark.timeout(60 + EXAMPLES)
 def test_a_job_is_run_once_in_each_period_whatever_the_skews_and_whoever_dies_when(crontab: Crontab) -> None:
     """At least once and not twice; and who says that it is done tells the truth."""
     cron = Cron(crontab)
-    try:
+    with cron.timeline.told_if_broken():
         cron.run()
-    except Exception:
-        note(cron.timeline.told())
-        raise
 
 
 _NOTHING = st.just(())

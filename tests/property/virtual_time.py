@@ -6,8 +6,11 @@ callback at a true time; ties run in the order in which they were made, so one s
 
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+from hypothesis import note
 
 from zkleader.core.lease import Instant
 
@@ -57,6 +60,15 @@ class Timeline:
     def told(self) -> str:
         """Return the trace as text."""
         return "\n".join(f"{when:9.3f} {who:8} {what}" for when, who, what in self.trace)
+
+    @contextmanager
+    def told_if_broken(self) -> Iterator[None]:
+        """Have Hypothesis show the trace beside whatever is raised."""
+        try:
+            yield
+        except Exception:
+            note(self.told())
+            raise
 
 
 @dataclass(frozen=True, kw_only=True)
