@@ -23,7 +23,7 @@ from zkleader.guard import process_tree, system
 from zkleader.guard.channel import Channel
 from zkleader.guard.descendants import Noted, note_children
 from zkleader.guard.reserve import Reserve
-from zkleader.guard.settings import GuardSettings
+from zkleader.guard.settings import SENT_BY_OTHERS, GuardSettings
 from zkleader.guard.system import become_subreaper
 
 __all__ = ["Ending", "GuardGoneError", "GuardHandle", "Noted", "become_subreaper", "end_everything", "note_children"]
@@ -31,19 +31,6 @@ __all__ = ["Ending", "GuardGoneError", "GuardHandle", "Noted", "become_subreaper
 FIRST_FREE_FD = 3
 """Descriptors lie above the standard streams, even where those were closed and so their numbers are free: what somebody
 writes to standard error must not go to the guard."""
-
-BLOCKED_AT_START = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGTSTP,
-    signal.SIGTTIN,
-    signal.SIGTTOU,
-)
-"""Blocked until the guard ignores them: a SIGINT before that would print Python's traceback."""
 
 PAUSE_SHORTEST = 0.001
 """Seconds between the first passes of SIGKILL over what a dead guard has left; they double up to the longest."""
@@ -108,7 +95,7 @@ class GuardHandle:
                 file_actions=[(os.POSIX_SPAWN_DUP2, fd, fd) for fd in given],
                 # A group of its own, so that Ctrl-C and Ctrl-Z do not reach it.
                 setpgroup=0,
-                setsigmask=BLOCKED_AT_START,
+                setsigmask=SENT_BY_OTHERS,
                 setsigdef=[signal.SIGCHLD],
             )
         except OSError:

@@ -15,21 +15,7 @@ from _socket import socket
 from zkleader.guard import system
 from zkleader.guard.channel import Channel
 from zkleader.guard.loop import STANDARD_ERROR, Guard
-from zkleader.guard.settings import GuardSettings
-
-IGNORED = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGTSTP,
-    signal.SIGTTIN,
-    signal.SIGTTOU,
-    signal.SIGPIPE,
-)
-"""What a careless kill or a terminal sends: the guard ends by its own rules only."""
+from zkleader.guard.settings import SENT_BY_OTHERS, GuardSettings
 
 INTERNAL_ERROR = 70
 """Our exit status after a fault of our own, as in the supervisor's table."""
@@ -41,7 +27,7 @@ def main(arguments: list[str]) -> int:
     for fd in (control, supervisor, packed):
         os.set_inheritable(fd, False)
     _hold_closed_streams()
-    for number in IGNORED:
+    for number in (*SENT_BY_OTHERS, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     # They were blocked since before our first instruction; what came meanwhile has just been discarded.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

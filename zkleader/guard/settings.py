@@ -1,12 +1,14 @@
 """What a guard is given when it is executed: the command as it will be run, and what releasing for us takes.
 
-It owns the form of that as bytes.  It goes through a memory file, never through arguments or environment, because the
-release information holds secrets.  The form carries no version: both sides are the same installed files.
+It owns the form of that as bytes, and which signals are kept from a guard.  The bytes go through a memory file, never
+through arguments or environment, because the release information holds secrets.  The form carries no version: both
+sides are the same installed files.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 from enum import Enum
 from typing import Any
 
@@ -15,6 +17,20 @@ from zkleader.core.disconnect import OnDisconnect
 from zkleader.core.job import Place
 from zkleader.core.lease import Timing
 from zkleader.core.value import Value
+
+SENT_BY_OTHERS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTSTP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+)
+"""What a careless kill or a terminal sends: the guard ends by its own rules only.  Blocked from before its first
+instruction until it ignores them, or a SIGINT in between would print Python's traceback."""
 
 
 class Scope(Enum):
