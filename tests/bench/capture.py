@@ -5,15 +5,15 @@ Owns a proxy that reads along. Knows nothing of what any of it is good for.
 
 import contextlib
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple, Self
 
 from bench.figures import Figure
-from bench.stage import Stage, Start, fresh_path
-from bench.times import FIRST_ACT, LAST_ACT, MS, SETTLE
+from bench.stage import Stage, Start
+from bench.times import MS, hand_over
 from bench.wire import Dialogue, Seen
 
 
@@ -88,21 +88,9 @@ def listen(stage: Stage, run: Start) -> Handover:
     def noting(who: str) -> Callable[[Seen], None]:
         return lambda seen: passed.append(Passed(time.time_ns(), who, seen))
 
-    path = fresh_path()
-    with (
-        Tap(stage.server.hosts, noting("old")) as first,
-        Tap(stage.server.hosts, noting("new")) as second,
-        run(path, *LAST_ACT, stdin=subprocess.PIPE, hosts=first.hosts) as old,
-    ):
-        old.wait_for(r"\d", stream="stdout")
-        with run(path, *FIRST_ACT, stdin=subprocess.DEVNULL, hosts=second.hosts) as new:
-            stage.wait_for_candidates(path, 2)
-            time.sleep(SETTLE)
-            assert old.popen.stdin is not None
-            old.popen.stdin.close()
-            new.wait()
-            old.wait()
-            return Handover(int(old.stdout[-1]), int(new.stdout[0]), sorted(passed))
+    with Tap(stage.server.hosts, noting("old")) as first, Tap(stage.server.hosts, noting("new")) as second:
+        acts = hand_over(stage, partial(run, hosts=first.hosts), partial(run, hosts=second.hosts))
+    return Handover(*acts, sorted(passed))
 
 
 def sequence(handover: Handover) -> list[str]:

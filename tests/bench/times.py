@@ -89,17 +89,26 @@ def words_of(option: str) -> Callable[[Stage, str, Start, str], float]:
 def handover(stage: Stage, tool: str, run: Start, path: str) -> float:
     if tool == "2 commits":
         return commits(stage, path)
+    last, first = hand_over(stage, run, run)
+    return (first - last) / MS
+
+
+def hand_over(stage: Stage, old: Start, new: Start) -> tuple[int, int]:
+    """Let one candidate end in order while another waits; return the last act of the one and the first of the other.
+
+    In nanoseconds of the wall clock.
+    """
     path = fresh_path()
-    with run(path, *LAST_ACT, stdin=subprocess.PIPE) as old:
-        old.wait_for(r"\d", stream="stdout")
-        with run(path, *FIRST_ACT) as new:
+    with old(path, *LAST_ACT, stdin=subprocess.PIPE) as giving:
+        giving.wait_for(r"\d", stream="stdout")
+        with new(path, *FIRST_ACT) as taking:
             stage.wait_for_candidates(path, 2)
             time.sleep(SETTLE)
-            assert old.popen.stdin is not None
-            old.popen.stdin.close()
-            new.wait()
-            old.wait()
-            return (int(new.stdout[0]) - int(old.stdout[-1])) / MS
+            assert giving.popen.stdin is not None
+            giving.popen.stdin.close()
+            taking.wait()
+            giving.wait()
+            return int(giving.stdout[-1]), int(taking.stdout[0])
 
 
 def commits(stage: Stage, path: str) -> float:
