@@ -31,10 +31,10 @@ def test_the_command_is_in_the_leaf_and_its_guard_is_not(supervise: Supervise, o
 def test_the_leaf_is_removed_with_what_the_command_made_below_it(supervise: Supervise, own_group: str) -> None:
     """A command that runs as root may make control groups of its own there; its members are killed with the rest."""
     script = (
-        'leaf=%s$(sed -n s/^0:://p /proc/self/cgroup); mkdir $leaf/inner; sh -c "echo 0 > $leaf/inner/cgroup.procs; '
-        'exec setsid sleep 60" & sleep 60'
+        'leaf=%s/$(sed -n "s,^0::.*/,,p" /proc/self/cgroup); mkdir $leaf/inner; '
+        'sh -c "echo 0 > $leaf/inner/cgroup.procs; exec setsid sleep 60" & sleep 60'
     )
-    supervision = supervise(*shell(script % own_group.rstrip("/")))
+    supervision = supervise(*shell(script % own_group))
     supervision.start()
     supervision.wait_for(wire.Started)
     leaf = supervision.guard.leaf
