@@ -14,9 +14,9 @@ import time
 from collections import deque
 
 from zkleader.config import UsageProblem
+from zkleader.core.candidacy_state import State
 from zkleader.core.lease import Instant
 from zkleader.core.measures import Figures, Measures, measure
-from zkleader.core.turn import State
 from zkleader.metrics import Labels, render
 from zkleader.whole_file import WholeFile
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from enum import Enum
 
-from zkleader.core.turn import IN_TENURE, Phase
+from zkleader.core.candidacy_state import IN_TENURE, Phase
 
 _TO_LEAVE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 """While waiting these leave the queue."""

@@ -26,6 +26,7 @@ from zkleader.core.actions import (
     StartCommand,
     Tell,
 )
+from zkleader.core.candidacy_state import IN_TENURE, Memory, Phase, State
 from zkleader.core.disconnect import OnDisconnect
 from zkleader.core.events import (
     Connected,
@@ -36,7 +37,7 @@ from zkleader.core.events import (
 )
 from zkleader.core.lease import Instant
 from zkleader.core.records import Identity
-from zkleader.core.turn import IN_TENURE, Memory, Phase, Rules, State
+from zkleader.core.rules import Rules
 from zkleader.custody import Custody, Inherited
 from zkleader.guard import system
 from zkleader.guard.handle import GuardGoneError

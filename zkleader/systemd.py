@@ -12,8 +12,8 @@ import socket
 from collections.abc import Mapping
 
 from zkleader.core import notices
+from zkleader.core.candidacy_state import State
 from zkleader.core.lease import Instant
-from zkleader.core.turn import State
 
 _LONGEST_NUMBER = 20
 """Digits of systemd's greatest duration in microseconds."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from zkleader.core import sequence, tenure_end, termination
+from zkleader.core import deadlines, sequence, tenure_end, termination
 from zkleader.core.actions import EndTenure, Outcome
 from zkleader.core.acts import Act
 from zkleader.core.guard_events import FirstReaped, TreeGone
@@ -56,14 +56,14 @@ def lets_hooks_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lets_on_lost_outlive_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    kill_in = termination._kill_in
+    kill_in = deadlines.kill_in
 
     def kill_in_its_own_time(state: State, now: Instant) -> float:
         if state.act is Act.ON_LOST and state.kill_limit is not None:
             return state.kill_limit.left(now)
         return kill_in(state, now)
 
-    monkeypatch.setattr(termination, "_kill_in", kill_in_its_own_time)
+    monkeypatch.setattr(deadlines, "kill_in", kill_in_its_own_time)
 
 
 def forgets_on_lost_for_a_dead_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,10 @@
 import pytest
 
 from zkleader.core import campaign, queue, slots
+from zkleader.core.candidacy_state import State
 from zkleader.core.lease import LONGEST_LEASE, Instant, waited_out_in
 from zkleader.core.records import LeaseRecord
 from zkleader.core.slots import Plan
-from zkleader.core.turn import State
 
 
 def claims_whatever_its_rank(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from model_command import Command, Surroundings
 from model_hook import Hook
 from model_release import Release
 
-from zkleader.core import guard_actions, guard_events, guard_state, termination, wire
+from zkleader.core import deadlines, guard_actions, guard_events, guard_state, termination, wire
 from zkleader.core.acts import Act
 from zkleader.core.guard_state import Phase
 from zkleader.core.lease import Instant
@@ -137,7 +137,7 @@ class Guard:
     def _seconds_to_wait(self) -> float:
         now, silence = self.around.clocks.now(), self.around.timing.supervisor_silence
         waits = [max(SILENCE_DOUBT, silence - (now.monotonic - self._heard_at))]
-        if (due := termination.due_in(self.state, now)) is not None:
+        if (due := deadlines.due_in(self.state, now)) is not None:
             waits.append(due)
         if self.state.phase is not Phase.IDLE:
             waits.append(LONGEST_POLL)

@@ -26,6 +26,7 @@ from zkleader.core.actions import (
 )
 from zkleader.core.acts import Hooks
 from zkleader.core.beats import Beats
+from zkleader.core.candidacy_state import Link, Memory, Phase
 from zkleader.core.events import (
     Event,
     GuardFailed,
@@ -35,7 +36,7 @@ from zkleader.core.events import (
 from zkleader.core.lease import Instant, Timing
 from zkleader.core.records import Identity
 from zkleader.core.restart import Restart
-from zkleader.core.turn import Link, Memory, Phase, Rules
+from zkleader.core.rules import Rules
 from zkleader.guard_words import event_of
 
 FAREWELL = 2.0

@@ -6,10 +6,12 @@ import pytest
 
 from zkleader.core import candidacy, period, records, release, wait_status
 from zkleader.core.actions import End, Multi, SetData
+from zkleader.core.candidacy_state import Flight, Memory, Purpose, State
 from zkleader.core.events import Answer, Applied
 from zkleader.core.lease import Instant
 from zkleader.core.records import LeaseRecord
-from zkleader.core.turn import Flight, Memory, Purpose, Rules, State, Turn
+from zkleader.core.rules import Rules
+from zkleader.core.turn import Turn
 from zkleader.core.write import stat_of_record
 
 

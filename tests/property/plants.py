@@ -10,6 +10,7 @@ from zkleader.core import (
     actions,
     candidacy,
     claim,
+    deadlines,
     guard_state,
     pausing,
     records,
@@ -23,13 +24,14 @@ from zkleader.core import (
 )
 from zkleader.core.actions import End, Outcome
 from zkleader.core.beats import Beats
+from zkleader.core.candidacy_state import Flight, Phase, Purpose, State
 from zkleader.core.chain import Attempt, Chain, Verdict
 from zkleader.core.events import CommandStopping, Content, Event, GuardFailed, Refusal, Refused, Touched
 from zkleader.core.guard_events import FirstReaped, TreeGone
 from zkleader.core.lease import Instant, Timing
 from zkleader.core.records import LeaseRecord, ResignRequest, Stat
 from zkleader.core.resign_state import Due
-from zkleader.core.turn import Flight, Phase, Purpose, State, Turn
+from zkleader.core.turn import Turn
 
 
 def claims_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,9 +136,9 @@ def claims_without_its_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def guard_without_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(termination, "_stop_limit", lambda state: guard_state.Limit(state.lease_start, 1e9))
+    monkeypatch.setattr(deadlines, "stop_limit", lambda state: guard_state.Limit(state.lease_start, 1e9))
     monkeypatch.setattr(
-        termination, "_kill_in", lambda state, now: 1e9 if state.kill_limit is None else state.kill_limit.left(now)
+        deadlines, "kill_in", lambda state, now: 1e9 if state.kill_limit is None else state.kill_limit.left(now)
     )
 
 
@@ -271,23 +273,23 @@ def tells_an_end_without_asking_the_ensemble(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def thaws_without_a_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
-    doubt = pausing.doubt
+    doubt = pausing._doubt
 
     def doubt_for_a_while(state: guard_state.State, now: Instant, *, by_clock: bool) -> str:
         freezing = state.freezing
         is_over = freezing is not None and now.held_since(freezing.since) > state.timing.renewal_interval
         return "" if is_over else doubt(state, now, by_clock=by_clock)
 
-    monkeypatch.setattr(pausing, "doubt", doubt_for_a_while)
+    monkeypatch.setattr(pausing, "_doubt", doubt_for_a_while)
 
 
 def freezes_at_the_supervisors_word_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    doubt = pausing.doubt
+    doubt = pausing._doubt
 
     def doubt_what_is_told(state: guard_state.State, now: Instant, *, by_clock: bool) -> str:  # noqa: ARG001
         return doubt(state, now, by_clock=False)
 
-    monkeypatch.setattr(pausing, "doubt", doubt_what_is_told)
+    monkeypatch.setattr(pausing, "_doubt", doubt_what_is_told)
     monkeypatch.setattr(pausing, "overdue_in", lambda _state, _now: None)
 
 

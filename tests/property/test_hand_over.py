@@ -19,9 +19,10 @@ from simulation import Scenario, Simulation
 from virtual_time import Violation
 
 from zkleader.core import actions, campaign, claim, queue
+from zkleader.core.candidacy_state import Purpose
 from zkleader.core.events import Answer
 from zkleader.core.records import LeaseRecord
-from zkleader.core.turn import Purpose, Turn
+from zkleader.core.turn import Turn
 
 pytestmark = pytest.mark.timeout(60 + EXAMPLES)
 

@@ -21,6 +21,7 @@ from zkleader.core.actions import (
     Sync,
     Tell,
 )
+from zkleader.core.candidacy_state import Memory
 from zkleader.core.events import (
     Answer,
     Answered,
@@ -36,7 +37,7 @@ from zkleader.core.events import (
 )
 from zkleader.core.lease import Instant, Timing
 from zkleader.core.records import Identity, Stat
-from zkleader.core.turn import Memory, Rules
+from zkleader.core.rules import Rules
 
 ELECTION = "/zkleader/job"
 RECORD = f"{ELECTION}/lease-0"

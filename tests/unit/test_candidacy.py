@@ -24,6 +24,7 @@ from zkleader.core.actions import (
     Sync,
 )
 from zkleader.core.acts import Hooks
+from zkleader.core.candidacy_state import Memory, Phase, Sight
 from zkleader.core.events import (
     Answer,
     Answered,
@@ -45,7 +46,6 @@ from zkleader.core.events import (
     Touched,
     Unanswered,
 )
-from zkleader.core.turn import Memory, Phase, Sight
 from zkleader.core.wire import Cause
 
 NO_NODE = Refused(refusal=Refusal.NO_NODE)

@@ -24,6 +24,7 @@ from zkleader.core.actions import (
     StopCommand,
     Sync,
 )
+from zkleader.core.candidacy_state import Memory, Phase, Purpose, RecordOf, Sight
 from zkleader.core.events import (
     Answered,
     Applied,
@@ -42,7 +43,6 @@ from zkleader.core.events import (
     Touched,
     Unanswered,
 )
-from zkleader.core.turn import Memory, Phase, Purpose, RecordOf, Sight
 from zkleader.core.wire import Cause
 
 NO_NODE = Refused(refusal=Refusal.NO_NODE)

@@ -8,6 +8,7 @@ from candidacy_script import ELECTION, GUID, OWN, RECORD, Script, at, outcome_of
 
 from zkleader.core import candidacy, records
 from zkleader.core.actions import Create, End, Finish, Get, ListNames, Multi, Outcome, Send, StopCommand
+from zkleader.core.candidacy_state import Memory, Phase
 from zkleader.core.events import (
     Answered,
     CommandGone,
@@ -25,7 +26,6 @@ from zkleader.core.events import (
     Unanswered,
 )
 from zkleader.core.records import Identity
-from zkleader.core.turn import Memory, Phase
 from zkleader.core.wire import Cause
 
 ENDED = CommandGone(cause=Cause.ENDED, wait_status=0, in_time=True)

@@ -18,6 +18,7 @@ from zkleader.core.actions import (
     Sync,
     TellSuspended,
 )
+from zkleader.core.candidacy_state import Phase
 from zkleader.core.disconnect import RENEWAL_OVERDUE, SUSPENDED, OnDisconnect
 from zkleader.core.events import (
     Answered,
@@ -33,7 +34,6 @@ from zkleader.core.events import (
     Unanswered,
 )
 from zkleader.core.restart import Restart
-from zkleader.core.turn import Phase
 from zkleader.core.wire import Cause
 
 RECONNECTED = Connected(granted=20.0, server="s")

@@ -15,7 +15,7 @@ from zkleader import Candidate, ForkedError, LeadershipLostError, NotElectedErro
 from zkleader.core.actions import Multi
 from zkleader.core.events import Connected, Content, LeaveAsked, Refusal, Refused, Suspended, Unanswered
 from zkleader.core.lease import Timing
-from zkleader.core.turn import Rules
+from zkleader.core.rules import Rules
 from zkleader.guard import system
 from zkleader.library.board import Posting
 from zkleader.library.loop import Loop

@@ -3,8 +3,8 @@
 from candidacy_script import ELECTION, OWN, RECORD, Script, record, stat
 
 from zkleader.core.actions import End, Finish, Multi
+from zkleader.core.candidacy_state import Phase
 from zkleader.core.events import Connected, Content, GuardFailed, Refusal, Refused, Suspended, Unanswered
-from zkleader.core.turn import Phase
 
 
 def test_a_guard_that_fails_on_the_way_out_of_a_lost_candidacy_is_not_followed_by_another() -> None:

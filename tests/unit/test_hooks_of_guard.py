@@ -9,6 +9,7 @@ from test_termination import START, at, gone_of, stopping, timing, told
 
 from zkleader.core import wire
 from zkleader.core.acts import Act, Hooks
+from zkleader.core.deadlines import due_in
 from zkleader.core.guard_actions import (
     Action,
     Exit,
@@ -32,7 +33,7 @@ from zkleader.core.guard_events import (
     TreeGone,
 )
 from zkleader.core.guard_state import Phase, State
-from zkleader.core.termination import due_in, step
+from zkleader.core.termination import step
 from zkleader.core.wire import Cause
 
 BOTH = Hooks(on_elected=True, on_lost=True, timeout=3.0)

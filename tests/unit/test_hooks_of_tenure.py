@@ -16,6 +16,7 @@ from zkleader.core.actions import (
     StopCommand,
 )
 from zkleader.core.acts import Hooks
+from zkleader.core.candidacy_state import Memory, Phase
 from zkleader.core.events import (
     Applied,
     CommandFailed,
@@ -35,7 +36,6 @@ from zkleader.core.events import (
     Touched,
 )
 from zkleader.core.restart import Pause, Restart
-from zkleader.core.turn import Memory, Phase
 from zkleader.core.wire import Cause
 
 BOTH = Hooks(on_elected=True, on_lost=True, timeout=10.0)

@@ -6,6 +6,7 @@ import pytest
 from candidacy_script import ELECTION, OWN, RECORD, Script, at, record, stat
 
 from zkleader.core.actions import Action, Multi
+from zkleader.core.candidacy_state import Memory
 from zkleader.core.events import (
     Applied,
     CommandGone,
@@ -18,7 +19,6 @@ from zkleader.core.events import (
     Unanswered,
 )
 from zkleader.core.measures import Figures, Measures, measure
-from zkleader.core.turn import Memory
 from zkleader.core.wire import Cause
 
 AHEAD = "other-n_0000000003"

@@ -11,10 +11,10 @@ from candidacy_script import TIMING, Multi, Script, at, record, stat
 
 from zkleader.core import notices
 from zkleader.core.actions import ExtendLease
+from zkleader.core.candidacy_state import Memory
 from zkleader.core.events import Applied, CommandGone, Connected, LeaveAsked, SessionLost, Suspended
 from zkleader.core.notices import Told
 from zkleader.core.restart import Restart
-from zkleader.core.turn import Memory
 from zkleader.core.wire import Cause
 
 WATCHDOG = 12.0

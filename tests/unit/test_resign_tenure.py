@@ -21,6 +21,7 @@ from zkleader.core.actions import (
     StopCommand,
     Sync,
 )
+from zkleader.core.candidacy_state import Memory, Phase
 from zkleader.core.events import (
     Applied,
     CommandGone,
@@ -39,7 +40,6 @@ from zkleader.core.events import (
     Unanswered,
 )
 from zkleader.core.restart import Restart
-from zkleader.core.turn import Memory, Phase
 from zkleader.core.wire import Cause
 
 PATH = f"{ELECTION}/{OWN}"

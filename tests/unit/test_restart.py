@@ -15,6 +15,7 @@ from zkleader.core.actions import (
     StartCommand,
     Sync,
 )
+from zkleader.core.candidacy_state import Phase
 from zkleader.core.events import (
     Applied,
     CommandFailed,
@@ -32,7 +33,6 @@ from zkleader.core.events import (
     Touched,
 )
 from zkleader.core.restart import Pause, Restart, pause_after
-from zkleader.core.turn import Phase
 from zkleader.core.wire import Cause
 
 FAILED = CommandGone(cause=Cause.ENDED, wait_status=3 << 8, in_time=True)

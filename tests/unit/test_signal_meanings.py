@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from zkleader.core.turn import Phase
+from zkleader.core.candidacy_state import Phase
 from zkleader.signals import TAKEN, TAKEN_AS_FIRST, Meaning, meaning_of
 
 QUEUEING = (Phase.JOINING, Phase.WAITING, Phase.RELEASING, Phase.LEAVING)

@@ -9,6 +9,7 @@ import pytest
 from candidacy_script import ELECTION, OWN, TIMING, Script, at, record, stat
 
 from zkleader.core.actions import Action, Create, End, Get, ListNames, Multi, Send, SetData, StartCommand, Sync, Tell
+from zkleader.core.candidacy_state import Phase, Purpose, RecordOf, Sight
 from zkleader.core.chain import Chain
 from zkleader.core.events import (
     Answered,
@@ -22,7 +23,6 @@ from zkleader.core.events import (
     Unanswered,
 )
 from zkleader.core.records import FORMAT_OF_SEVERAL, LeaseRecord, Stat, Unreadable, parse_lease_record
-from zkleader.core.turn import Phase, Purpose, RecordOf, Sight
 
 A, B, C = (f"{name}-n_000000000{number}" for number, name in enumerate("abc", 1))
 BEHIND = "b-n_0000000009"

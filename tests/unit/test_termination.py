@@ -7,6 +7,7 @@ stop at 5 s, SIGKILL at 7 s, gone by 8 s of a lease of 10 s (margin 2, allowance
 import pytest
 
 from zkleader.core import wire
+from zkleader.core.deadlines import KILL_REPEAT_LONGEST, due_in
 from zkleader.core.guard_actions import (
     AbandonRelease,
     Action,
@@ -37,10 +38,8 @@ from zkleader.core.guard_events import (
 from zkleader.core.guard_state import Phase, State
 from zkleader.core.lease import Instant, Timing
 from zkleader.core.termination import (
-    KILL_REPEAT_LONGEST,
     RELEASE_AT_LEAST,
     RELEASE_AT_MOST,
-    due_in,
     step,
     under_latest_lease,
 )

@@ -18,10 +18,11 @@ from zkleader.core.actions import (
     Outcome,
     Sync,
 )
+from zkleader.core.candidacy_state import Flight, Listed, Need, Phase, Purpose, RecordOf, State
 from zkleader.core.events import Answer, Content, Created, Names, Refusal, Refused
 from zkleader.core.lease import Instant
 from zkleader.core.records import NewerFormat
-from zkleader.core.turn import Flight, Listed, Need, Phase, Purpose, RecordOf, State, Turn
+from zkleader.core.turn import Turn
 
 STANDBYS = 3
 """So many behind those who may lead count out the leases too, but not more than there are leaders: as many who die

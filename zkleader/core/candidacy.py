@@ -17,6 +17,18 @@ from collections.abc import Iterator
 
 from zkleader.core import campaign, claim, release, slots, tenure, tenure_end
 from zkleader.core.actions import AUTHENTICATE, Action, DropConnection, End, Outcome
+from zkleader.core.candidacy_state import (
+    AFTER_CONNECTING,
+    IN_TENURE,
+    Flight,
+    Link,
+    Memory,
+    Need,
+    Phase,
+    Purpose,
+    RecordOf,
+    State,
+)
 from zkleader.core.chain import Chain
 from zkleader.core.events import (
     Answer,
@@ -40,20 +52,8 @@ from zkleader.core.events import (
     Unanswered,
 )
 from zkleader.core.lease import Instant
-from zkleader.core.turn import (
-    AFTER_CONNECTING,
-    IN_TENURE,
-    Flight,
-    Link,
-    Memory,
-    Need,
-    Phase,
-    Purpose,
-    RecordOf,
-    Rules,
-    State,
-    Turn,
-)
+from zkleader.core.rules import Rules
+from zkleader.core.turn import Turn
 from zkleader.core.write import writes
 
 _UP_TO_LEADERSHIP = frozenset({Phase.JOINING, Phase.WAITING})

@@ -13,11 +13,12 @@ from typing import Any
 
 from zkleader.core import period, queue, records, slots, tenure
 from zkleader.core.actions import Create, End, Multi, SetData
+from zkleader.core.candidacy_state import Flight, Phase, Purpose, RecordOf, Seen, Sight, State
 from zkleader.core.chain import Verdict
 from zkleader.core.events import Answer, Applied, Content, Refused
 from zkleader.core.records import LeaseRecord, NewerFormat, Stat, Unreadable
 from zkleader.core.slots import Plan
-from zkleader.core.turn import Flight, Phase, Purpose, RecordOf, Seen, Sight, State, Turn
+from zkleader.core.turn import Turn
 from zkleader.core.write import hit_what_was_meant, slot_of_failed, stat_of_record
 
 

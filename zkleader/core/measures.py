@@ -6,8 +6,8 @@ the candidacy has learned: a renewal counts as failed although it was applied wh
 
 from __future__ import annotations
 
+from zkleader.core.candidacy_state import IN_TENURE, Phase, Purpose, State
 from zkleader.core.lease import Instant
-from zkleader.core.turn import IN_TENURE, Phase, Purpose, State
 from zkleader.core.value import Value
 
 

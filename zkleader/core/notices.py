@@ -11,8 +11,8 @@ This module reads no clock and sends nothing.  It must not know the socket, and 
 from __future__ import annotations
 
 from zkleader.core import campaign, slots
+from zkleader.core.candidacy_state import IN_TENURE, Link, Phase, State
 from zkleader.core.lease import Instant
-from zkleader.core.turn import IN_TENURE, Link, Phase, State
 from zkleader.core.value import Value
 
 SHARE_OF_WATCHDOG = 5

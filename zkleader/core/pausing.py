@@ -16,8 +16,8 @@ from __future__ import annotations
 from zkleader.core import wire
 from zkleader.core.acts import Act
 from zkleader.core.disconnect import RENEWAL_OVERDUE, SUSPENDED, OnDisconnect
-from zkleader.core.guard_actions import Action, Freeze, Report, Spawn, Thaw
-from zkleader.core.guard_state import FREEZABLE, Freezing, Limit, State
+from zkleader.core.guard_actions import Action, Freeze, Kill, Report, Spawn, Thaw
+from zkleader.core.guard_state import FREEZABLE, Freezing, Limit, Phase, State
 from zkleader.core.lease import Instant
 
 
@@ -35,7 +35,38 @@ def overdue_in(state: State, now: Instant) -> float | None:
     return Limit(state.lease_start, state.timing.overdue_after).left(now)
 
 
-def doubt(state: State, now: Instant, *, by_clock: bool) -> str:
+def freeze_or_thaw(
+    state: State, actions: tuple[Action, ...], now: Instant, *, by_clock: bool
+) -> tuple[State, tuple[Action, ...]]:
+    """Freeze the command when leadership is in doubt, thaw it when that is over.
+
+    Whatever else is to be done comes after freezing, and what is started in doubt is forked into a control group that
+    is frozen already: it does nothing before a renewal.
+    """
+    why = _doubt(state, now, by_clock=by_clock or state.freezing is not None)
+    if state.freezing is None and why:
+        if state.loss is not None:
+            # Nothing would ever thaw it, so whatever is left of its grace would be of no use to it.
+            return state.but(phase=Phase.KILLING, kill_began=now), (*actions, Kill())
+        return _freeze(state, why, actions, now)
+    # After a loss no renewal counts, so none could have ended the doubt.
+    if state.freezing is not None and not why and state.phase in FREEZABLE:
+        state, thawing = _thaw(state, now)
+        return state, (*actions, *thawing)
+    return state, actions
+
+
+def is_whole(state: State, now: Instant) -> tuple[State, tuple[Action, ...]]:
+    """Take the kernel's word that all of the command stands still: only now is it told."""
+    freezing = state.freezing
+    # The race: it was let go on between the kernel's word and ours.
+    if freezing is None or freezing.is_whole:
+        return state, ()
+    told = wire.Paused(reason=freezing.reason, took=now.held_since(freezing.since))
+    return state.but(freezing=freezing.but(is_whole=True)), (Report(message=told),)
+
+
+def _doubt(state: State, now: Instant, *, by_clock: bool) -> str:
     """Return why the command must not act, an empty string if it may.
 
     ``by_clock``: everything that had arrived before ``now`` was heard, so the age of the lease counts too.
@@ -49,7 +80,7 @@ def doubt(state: State, now: Instant, *, by_clock: bool) -> str:
     return RENEWAL_OVERDUE if by_clock and is_overdue else ""
 
 
-def freeze(state: State, why: str, actions: tuple[Action, ...], now: Instant) -> tuple[State, tuple[Action, ...]]:
+def _freeze(state: State, why: str, actions: tuple[Action, ...], now: Instant) -> tuple[State, tuple[Action, ...]]:
     """Freeze the command before anything else is done, or have it started frozen."""
     state = state.but(freezing=Freezing(reason=why, since=now))
     if any(isinstance(action, Spawn) for action in actions):
@@ -58,7 +89,7 @@ def freeze(state: State, why: str, actions: tuple[Action, ...], now: Instant) ->
     return state, (Freeze(), *actions)
 
 
-def thaw(state: State, now: Instant) -> tuple[State, tuple[Action, ...]]:
+def _thaw(state: State, now: Instant) -> tuple[State, tuple[Action, ...]]:
     """Let it go on; told if it was told that it stands still."""
     assert state.freezing is not None
     seconds = now.held_since(state.freezing.since)
@@ -68,16 +99,6 @@ def thaw(state: State, now: Instant) -> tuple[State, tuple[Action, ...]]:
         limit = limit._replace(after=limit.after + seconds)
     thawed = state.but(freezing=None, kill_limit=limit)
     return thawed, (Thaw(), told) if state.freezing.is_whole else (Thaw(),)
-
-
-def is_whole(state: State, now: Instant) -> tuple[State, tuple[Action, ...]]:
-    """Take the kernel's word that all of the command stands still: only now is it told."""
-    freezing = state.freezing
-    # The race: it was let go on between the kernel's word and ours.
-    if freezing is None or freezing.is_whole:
-        return state, ()
-    told = wire.Paused(reason=freezing.reason, took=now.held_since(freezing.since))
-    return state.but(freezing=freezing.but(is_whole=True)), (Report(message=told),)
 
 
 def _may_freeze(state: State) -> bool:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from zkleader.core import period, records, wait_status
 from zkleader.core.actions import Delete, End, Get, Multi, SetData, Sync
+from zkleader.core.candidacy_state import Flight, Need, Purpose, Seen, State
 from zkleader.core.chain import Verdict
 from zkleader.core.disconnect import RENEWAL_OVERDUE, SUSPENDED
 from zkleader.core.events import Answer, Applied, Content, Refusal, Refused
 from zkleader.core.lease import Instant
 from zkleader.core.records import LeaseRecord
-from zkleader.core.turn import Flight, Need, Purpose, Seen, State, Turn
+from zkleader.core.turn import Turn
 from zkleader.core.write import lacked_candidate, stat_of_record
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from zkleader.core import queue
 from zkleader.core.actions import DropConnection, Send
+from zkleader.core.candidacy_state import Sight
 from zkleader.core.lease import LONGEST_LEASE, Instant, Timing
 from zkleader.core.records import ResignRequest
-from zkleader.core.turn import Sight
 from zkleader.core.value import Value
 
 

@@ -30,6 +30,7 @@ from zkleader.core.actions import (
     SetData,
     Sync,
 )
+from zkleader.core.candidacy_state import Sight
 from zkleader.core.events import (
     Answer,
     Answered,
@@ -58,7 +59,6 @@ from zkleader.core.resign_state import (
     LeftQueue,
     State,
 )
-from zkleader.core.turn import Sight
 
 
 def step(state: State, event: Event, now: Instant) -> tuple[State, tuple[Action, ...]]:

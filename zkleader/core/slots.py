@@ -27,9 +27,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zkleader.core import queue
+from zkleader.core.candidacy_state import RecordOf, State
 from zkleader.core.lease import LONGEST_LEASE, Instant, waited_out_in
 from zkleader.core.records import LeaseRecord, NewerFormat
-from zkleader.core.turn import RecordOf, State
 from zkleader.core.value import Value
 
 

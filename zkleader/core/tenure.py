@@ -23,6 +23,7 @@ from zkleader.core.actions import (
     Sync,
     TellSuspended,
 )
+from zkleader.core.candidacy_state import Flight, Need, Phase, Purpose, Seen, State
 from zkleader.core.chain import Verdict
 from zkleader.core.disconnect import RENEWAL_OVERDUE, SUSPENDED, OnDisconnect
 from zkleader.core.events import (
@@ -37,7 +38,7 @@ from zkleader.core.events import (
 )
 from zkleader.core.lease import Instant
 from zkleader.core.records import LeaseRecord
-from zkleader.core.turn import Flight, Need, Phase, Purpose, Seen, State, Turn
+from zkleader.core.turn import Turn
 from zkleader.core.wire import Cause
 from zkleader.core.write import lacked_candidate, stat_of_record
 

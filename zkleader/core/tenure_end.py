@@ -11,8 +11,9 @@ from __future__ import annotations
 from zkleader.core import release, restart, wait_status
 from zkleader.core.actions import End, EndTenure, Outcome
 from zkleader.core.acts import Act
+from zkleader.core.candidacy_state import Link, Phase, State
 from zkleader.core.events import CommandFailed, CommandGone, GuardFailed, TenureOver
-from zkleader.core.turn import Link, Phase, State, Turn
+from zkleader.core.turn import Turn
 from zkleader.core.wire import Cause
 
 RESIGNED = Outcome(end=End.RESIGNED, reason="resigned")

@@ -1,15 +1,16 @@
 """When the command starts, is stopped, is killed, and who releases for it: the guard's state machine.
 
-It owns the instants inside the guard: nothing starts late, the stop signal goes out in time, SIGKILL follows in time,
-and only proof makes anything gone; what follows what is ``sequence``'s.  Hooks are stopped and killed as the command
-is, and by their time-out; on-lost gets no stop signal, and what a hook leaves behind is killed at once.  It must not
-know processes, sockets or clocks: events and the present instant go in, actions come out, and the guard's loop performs
-them.  It does not promise that a kill takes effect; it goes on asking for it until the proof arrives.
+It owns what the guard's deadlines lead to: nothing starts late, the stop signal goes out in time, SIGKILL follows in
+time, and only proof makes anything gone; when they are is ``deadlines``', what follows what is ``sequence``'s.  Hooks
+are stopped and killed as the command is, and by their time-out; on-lost gets no stop signal, and what a hook leaves
+behind is killed at once.  It must not know processes, sockets or clocks: events and the present instant go in, actions
+come out, and the guard's loop performs them.  It does not promise that a kill takes effect; it goes on asking for it
+until the proof arrives.
 """
 
 from __future__ import annotations
 
-from zkleader.core import pausing, sequence, wire
+from zkleader.core import deadlines, pausing, sequence, wire
 from zkleader.core.acts import Act
 from zkleader.core.disconnect import OnDisconnect
 from zkleader.core.guard_actions import (
@@ -39,7 +40,7 @@ from zkleader.core.guard_events import (
     Tick,
     TreeGone,
 )
-from zkleader.core.guard_state import COMMAND_EXISTS, FREEZABLE, Limit, Phase, State, Supervisor
+from zkleader.core.guard_state import COMMAND_EXISTS, Limit, Phase, State, Supervisor
 from zkleader.core.lease import Instant
 from zkleader.core.wire import Cause
 
@@ -48,15 +49,6 @@ RELEASE_AT_MOST = 10.0
 
 RELEASE_AT_LEAST = 2.0
 """Seconds it is given even when the lease is nearly over: time to start an interpreter and connect once."""
-
-KILL_REPEAT_SHORTEST = 0.001
-"""Seconds between the first passes of SIGKILL: a tree that forks while it is searched must be met again at once."""
-
-KILL_REPEAT_LONGEST = 0.25
-"""Seconds between passes later on: what has not gone by then sits in the kernel, and hurrying does not help."""
-
-KILL_REPEAT_FRACTION = 0.05
-"""The interval between passes, as a fraction of the time since the first."""
 
 Outcome = tuple[State, tuple[Action, ...]]
 
@@ -71,7 +63,7 @@ def step(state: State, event: Event, now: Instant) -> Outcome:
         state, actions = _hear(state, event, now)
     else:
         state, actions = _notice(state, event, now)
-    state, actions = _pause_or_resume(state, actions, now, by_clock=isinstance(event, Tick))
+    state, actions = pausing.freeze_or_thaw(state, actions, now, by_clock=isinstance(event, Tick))
     state, last = _conclude(state, now)
     return state, (*actions, *last)
 
@@ -86,25 +78,6 @@ def under_latest_lease(messages: list[wire.Message]) -> list[wire.Message]:
         _renewed(message, messages[index + 1 :]) if isinstance(message, wire.Start) else message
         for index, message in enumerate(messages)
     ]
-
-
-def due_in(state: State, now: Instant) -> float | None:
-    """Return in how many seconds a Tick will change something, zero if it would already, None if never."""
-    limits: list[float] = []
-    if _has_deadline(state):
-        limits.append(_stop_limit(state).left(now))
-    if state.phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
-        limits.append(_kill_in(state, now))
-    if (overdue_in := pausing.overdue_in(state, now)) is not None:
-        limits.append(overdue_in)
-    if state.phase is Phase.KILLING and state.kill_began is not None:
-        elapsed = now.held_since(state.kill_began)
-        limits.append(min(KILL_REPEAT_LONGEST, max(KILL_REPEAT_SHORTEST, KILL_REPEAT_FRACTION * elapsed)))
-    if state.phase is Phase.RELEASING and state.release_limit is not None:
-        # Past it the program is killed again now and then: one that does not end at once sits in the kernel.
-        left = state.release_limit.left(now)
-        limits.append(left if left > 0 else KILL_REPEAT_LONGEST)
-    return max(0.0, min(limits)) if limits else None
 
 
 def _hear(state: State, message: wire.Message, now: Instant) -> Outcome:
@@ -225,7 +198,7 @@ def _start(state: State, message: wire.Start, now: Instant) -> Outcome:
     if state.phase not in (Phase.IDLE, Phase.VACANT) or final:
         return state, (Report(message=wire.TooLate()),)
     state = state.but(lease_start=message.lease_start, environment=message.environment)
-    if _stop_limit(state).left(now) <= 0:
+    if deadlines.stop_limit(state).left(now) <= 0:
         # The lease that this guard was kept for is over before it began: the guard is used up.
         phase = Phase.GONE if state.act is None else Phase.VACANT
         state = state.but(phase=phase, cause=Cause.DEADLINE, loss=Cause.DEADLINE)
@@ -249,25 +222,6 @@ def _renewed(start: wire.Start, said_behind: list[wire.Message]) -> wire.Start:
         if isinstance(message, wire.Extend) and message.lease_start.is_after(start.lease_start):
             start = start.but(lease_start=message.lease_start)
     return start
-
-
-def _pause_or_resume(state: State, actions: tuple[Action, ...], now: Instant, *, by_clock: bool) -> Outcome:
-    """Freeze the command when leadership is in doubt, thaw it when that is over.
-
-    Whatever else is to be done comes after freezing, and what is started in doubt is forked into a control group that
-    is frozen already: it does nothing before a renewal.
-    """
-    why = pausing.doubt(state, now, by_clock=by_clock or state.freezing is not None)
-    if state.freezing is None and why:
-        if state.loss is not None:
-            # Nothing would ever thaw it, so whatever is left of its grace would be of no use to it.
-            return state.but(phase=Phase.KILLING, kill_began=now), (*actions, Kill())
-        return pausing.freeze(state, why, actions, now)
-    # After a loss no renewal counts, so none could have ended the doubt.
-    if state.freezing is not None and not why and state.phase in FREEZABLE:
-        state, thaw = pausing.thaw(state, now)
-        return state, (*actions, *thaw)
-    return state, actions
 
 
 def _stop(state: State, cause: Cause, now: Instant) -> Outcome:
@@ -294,14 +248,14 @@ def _stop(state: State, cause: Cause, now: Instant) -> Outcome:
         told = (Report(message=wire.Stopping(cause=cause)),)
     # A stop signal might meet a process that has not executed the command between two dispositions, and be lost.  Asked
     # while the lease is healthy, it waits for the news of the start; a loss waits for nothing, and SIGKILL is not lost.
-    if starting and cause is Cause.ASKED and _kill_in(state, now) > 0:
+    if starting and cause is Cause.ASKED and deadlines.kill_in(state, now) > 0:
         return state, told
     if not starting and begins:
         state = state.but(phase=Phase.STOPPING)
     # A frozen command could not act on the stop signal, and after a loss nothing thaws it: who waits for its end, a
     # successor perhaps, need not wait out its grace.
     in_vain = state.freezing is not None and state.loss is not None
-    if starting or in_vain or _kill_in(state, now) <= 0:
+    if starting or in_vain or deadlines.kill_in(state, now) <= 0:
         return state.but(phase=Phase.KILLING, kill_began=now), (*told, Kill())
     return state, (*told, SendStopSignal()) if begins else ()
 
@@ -323,16 +277,16 @@ def _kill_now(state: State, now: Instant) -> Outcome:
 def _tick(state: State, now: Instant) -> Outcome:
     """Judge every deadline."""
     actions: tuple[Action, ...] = ()
-    if _has_deadline(state) and _stop_limit(state).left(now) <= 0:
+    if deadlines.has_stop(state) and deadlines.stop_limit(state).left(now) <= 0:
         cause = Cause.OVERDUE if state.on_disconnect is OnDisconnect.STOP else Cause.DEADLINE
         if state.phase is Phase.VACANT:
             return state.but(loss=cause), ()
         state, actions = _stop(state, cause, now)
     is_hook = state.act is not Act.COMMAND
-    if is_hook and state.phase in (Phase.STARTING, Phase.RUNNING) and _kill_in(state, now) <= 0:
+    if is_hook and state.phase in (Phase.STARTING, Phase.RUNNING) and deadlines.kill_in(state, now) <= 0:
         state = state.but(phase=Phase.KILLING, kill_began=now, cause=state.cause or Cause.HOOK_FAILED)
         actions = (*actions, sequence.killed(state, now), Kill())
-    elif state.phase in (Phase.STARTING, Phase.STOPPING) and _kill_in(state, now) <= 0:
+    elif state.phase in (Phase.STARTING, Phase.STOPPING) and deadlines.kill_in(state, now) <= 0:
         state = state.but(phase=Phase.KILLING, kill_began=now)
         actions = (*actions, Kill())
     elif state.phase is Phase.KILLING and Kill() not in actions:
@@ -386,24 +340,5 @@ def _conclude(state: State, now: Instant) -> Outcome:
     return state, ()
 
 
-def _has_deadline(state: State) -> bool:
-    """Say whether the lease's end calls for something: a stop, or on-lost."""
-    is_vacant = state.phase is Phase.VACANT and state.owes_on_lost
-    return state.loss is None and (state.phase in COMMAND_EXISTS or is_vacant)
-
-
 def _first_loss(state: State, cause: Cause) -> Cause | None:
     return state.loss or (cause if cause.is_final_loss else None)
-
-
-def _stop_limit(state: State) -> Limit:
-    assert state.lease_start is not None, "a command exists only under a lease"
-    return Limit(state.lease_start, state.timing.stop_after_with(state.on_disconnect))
-
-
-def _kill_in(state: State, now: Instant) -> float:
-    """Seconds until SIGKILL: what the causes ask for, and never past the lease's own."""
-    assert state.lease_start is not None, "a command exists only under a lease"
-    lease = Limit(state.lease_start, state.timing.kill_after).left(now)
-    stands_still = state.freezing is not None and state.cause is None  # and so does a hook's time-out
-    return lease if state.kill_limit is None or stands_still else min(lease, state.kill_limit.left(now))

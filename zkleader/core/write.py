@@ -7,9 +7,9 @@ says of each of them.  It must not know what follows from that.
 from __future__ import annotations
 
 from zkleader.core.actions import Multi
+from zkleader.core.candidacy_state import Flight, Purpose, State
 from zkleader.core.events import Applied, Refusal, Refused
 from zkleader.core.records import Stat
-from zkleader.core.turn import Flight, Purpose, State
 
 
 def stat_of_record(state: State, flight: Flight, answer: Applied) -> Stat:

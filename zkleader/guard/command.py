@@ -13,7 +13,7 @@ import signal
 import time
 from typing import NamedTuple
 
-from zkleader.core import termination
+from zkleader.core import deadlines
 from zkleader.core.acts import Act
 from zkleader.core.disconnect import OnDisconnect
 from zkleader.core.job import Place
@@ -248,7 +248,7 @@ class Command:
     def kill_until_gone(self) -> None:
         """Kill it and wait for the proof, whatever stands in the way."""
         self._reserve.give_up()
-        pause = termination.KILL_REPEAT_SHORTEST
+        pause = deadlines.KILL_REPEAT_SHORTEST
         while True:
             # What is short now, descriptors or memory, may have been the fault; it passes, the command would not.
             with contextlib.suppress(OSError, MemoryError):
@@ -256,7 +256,7 @@ class Command:
                 if self.is_gone():
                     break
             time.sleep(pause)
-            pause = min(2 * pause, termination.KILL_REPEAT_LONGEST)
+            pause = min(2 * pause, deadlines.KILL_REPEAT_LONGEST)
         self.remove_leaf()
 
     def remove_leaf(self) -> bool:

@@ -15,7 +15,7 @@ import select
 import signal
 from types import FrameType
 
-from zkleader.core import guard_actions, guard_events, guard_state, termination, wire
+from zkleader.core import deadlines, guard_actions, guard_events, guard_state, termination, wire
 from zkleader.core.acts import Act
 from zkleader.core.guard_state import Phase
 from zkleader.core.lease import Instant
@@ -120,7 +120,7 @@ class Guard:
         self._channel.flush()
 
     def _seconds_to_wait(self) -> float:
-        due = termination.due_in(self._state, system.now())
+        due = deadlines.due_in(self._state, system.now())
         waits = [due] if due is not None else []
         if self._state.phase is not Phase.IDLE:
             waits.append(LONGEST_POLL)

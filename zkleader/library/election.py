@@ -23,7 +23,7 @@ from zkleader.config import (
 )
 from zkleader.core.lease import Timing
 from zkleader.core.records import MOST_LEADERS, Identity
-from zkleader.core.turn import Rules
+from zkleader.core.rules import Rules
 from zkleader.errors import ConfigurationError
 from zkleader.library.candidate import Candidate
 from zkleader.library.loop import Loop

@@ -18,8 +18,9 @@ import uuid
 
 from zkleader.core import candidacy
 from zkleader.core.actions import Action, DropConnection, End, Finish, Outcome, Send, StopCommand, Tell
+from zkleader.core.candidacy_state import Memory, Phase, State
 from zkleader.core.events import CommandGone, Event, LeaveAsked, Tick
-from zkleader.core.turn import Memory, Phase, Rules, State
+from zkleader.core.rules import Rules
 from zkleader.core.value import Value
 from zkleader.core.wire import Cause
 from zkleader.errors import InternalError

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from zkleader.core.actions import End, Outcome
+from zkleader.core.candidacy_state import Link, Phase
+from zkleader.core.candidacy_state import State as Candidacy
 from zkleader.core.lease import Instant
 from zkleader.core.records import KNOWN
-from zkleader.core.turn import Link, Phase
-from zkleader.core.turn import State as Candidacy
 from zkleader.core.value import Value
 from zkleader.errors import InternalError, NewerFormatError, RefusedError, ZkLeaderError
 from zkleader.zk.access import NotPermittedError, UnreachableError
