@@ -299,6 +299,19 @@ def test_a_guard_that_cannot_freeze_starts_nothing(supervise: Supervise, tmp_pat
     assert all_acts(tmp_path) == (0, 0)
 
 
+def test_a_guard_that_cannot_freeze_its_new_control_group_leaves_none(
+    supervise: Supervise, own_group: str, patch_guard: Callable[[str], None]
+) -> None:
+    patch_guard(
+        "from zkleader.guard import cgroup\n"
+        "def refuse(leaf, *, frozen): raise OSError(5, 'Input/output error')\n"
+        "cgroup.Leaf.freeze = refuse\n"
+    )
+    supervision = supervise(*shell("exit 0"), timing=LONG, on_disconnect=OnDisconnect.PAUSE)
+    assert supervision.guard.reap(5)
+    assert not [name for name in os.listdir(own_group) if name.startswith(f"zkleader-{os.getpid()}-")]
+
+
 def test_a_command_that_cannot_join_its_group_is_not_executed(
     supervise: Supervise, tmp_path: Path, patch_guard: Callable[[str], None]
 ) -> None:

@@ -62,7 +62,7 @@ class Leaf:
                 self._freezer = os.open("cgroup.freeze", os.O_WRONLY, dir_fd=self.directory)
             self.freeze(frozen=False)  # one that is used again may be frozen still
         except OSError as error:
-            raise NoControlGroupError(f"cannot open cgroup.freeze of {self.path}: {error.strerror}") from error
+            raise NoControlGroupError(f"cannot use cgroup.freeze of {self.path}: {error.strerror}") from error
 
     def freeze(self, *, frozen: bool) -> None:
         """Have everything in the leaf and below it stand still, or go on; `is_frozen` says when it does.

@@ -53,7 +53,11 @@ class Command:
         self._scope, self._leaf = process_tree.open_scope(
             settings.supervisor_pid, search_only=settings.scope is Scope.SEARCH
         )
-        self._hold_freezer()
+        try:
+            self._hold_freezer()
+        except NoControlGroupError:
+            self._scope.close()
+            raise
         self._reserve = Reserve()
         self._starting: spawn.Starting | None = None
         self._first: int | None = None
