@@ -317,7 +317,7 @@ def starts_unfrozen_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def never_thaws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pausing, "thaw", lambda state, _now: (state, ()))
+    monkeypatch.setattr(pausing, "_thaw", lambda state, _now: (state, ()))
 
 
 def leads_on_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
