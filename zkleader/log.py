@@ -184,7 +184,8 @@ def _renderer(form: Format, descriptor: int) -> Renderer:
     if form is Format.LOGFMT:
         return structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False)
     has_colors = os.isatty(descriptor) and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    return structlog.dev.ConsoleRenderer(colors=has_colors, pad_event_to=20)
+    # By place: the width of the event is pad_event_to since structlog 25.5, and was pad_event before.
+    return structlog.dev.ConsoleRenderer(20, colors=has_colors)
 
 
 def stamp(at: float) -> str:
