@@ -9,7 +9,9 @@ fencing token, it takes the instant of its start for one.
 As a module: pure functions over such lines. `overlaps` gives the milliseconds by which the promise was broken.
 
     python -I -S witness.py FILE [--candidate TEXT] [--token NUMBER] [--ignore-term] [--linger S] [--lifetime S]
-                                 [--status N] [--daemonise] [--forks N]
+                                 [--until FILE] [--status N] [--daemonise] [--forks N]
+
+`--until` ends it as `--lifetime` does, when there is such a file.
 """
 
 import os
@@ -168,10 +170,12 @@ def _beat(options: dict[str, str]) -> None:
         signal.signal(signal.SIGTERM, terminate)
     started_at = time.monotonic()
     lifetime = float(options.get("lifetime", "inf"))
+    until = options.get("until")
     linger = float(options.get("linger", "inf"))
     while True:
         now = time.monotonic()
-        if now - started_at >= lifetime or (told_at is not None and now - told_at >= linger):
+        has_come = until is not None and os.path.exists(until)
+        if has_come or now - started_at >= lifetime or (told_at is not None and now - told_at >= linger):
             # A last act just before the end: the benchmark measures from it.
             write()
             os._exit(int(options.get("status", "0")))
@@ -191,7 +195,7 @@ def _parse(arguments: list[str]) -> dict[str, str]:
             options["file"] = word
         elif name in ("ignore-term", "daemonise"):
             options[name] = ""
-        elif name in ("candidate", "token", "forks", "linger", "lifetime", "status"):
+        elif name in ("candidate", "token", "forks", "linger", "lifetime", "until", "status"):
             options[name] = next(words)
         else:
             sys.exit(f"witness: no such option: {word}")

@@ -58,9 +58,11 @@ def cut(way: str) -> Fault:
 
 
 def command_ends(play: Play) -> None:
-    leader = play.start_leader("a", witness=("--lifetime", "2"))
+    end = play.directory / "end"
+    leader = play.start_leader("a", witness=("--until", f"{end}"))
     play.start_standby("b")
     with play.fault("the command ends by itself", "a"):
+        end.touch()
         play.wait_takeover()
     play.wait_ended(leader)
     play.hold(CALM)
@@ -68,11 +70,13 @@ def command_ends(play: Play) -> None:
 
 def command_of_one_ends(play: Play) -> None:
     """Of several leaders the command of the first ends."""
-    leader = play.start_leader("a", witness=("--lifetime", "4"))
+    end = play.directory / "end"
+    leader = play.start_leader("a", witness=("--until", f"{end}"))
     play.start_leader("b")
     play.start_standby("c")
     play.start_standby("d")
     with play.fault("the command ends by itself", "a"):
+        end.touch()
         play.wait_takeover()
     play.wait_ended(leader)
     play.hold(CALM)

@@ -130,5 +130,16 @@ def test_a_witness_with_a_lifetime_ends_with_its_status(tmp_path: Path) -> None:
     assert subprocess.run([*command, "--status", "9"], check=False, timeout=10).returncode == 9
 
 
+def test_a_witness_that_waits_for_a_file_ends_when_there_is_one(tmp_path: Path) -> None:
+    """A slow host overtakes any lifetime: what has to stand before the end may then come after it."""
+    beats, end = tmp_path / "beats", tmp_path / "end"
+    command = [sys.executable, "-I", "-S", witness.__file__, str(beats), "--until", str(end), "--status", "9"]
+    with subprocess.Popen(bound_to_us(*command)) as process:
+        wait_until(lambda: len(beats_in(beats)) > 5, what="beats")
+        assert process.poll() is None
+        end.touch()
+        assert process.wait(10) == 9
+
+
 def _pids(file: Path) -> set[int]:
     return {beat.pid for beat in beats_in(file)}
