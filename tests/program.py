@@ -141,11 +141,12 @@ class Program:
         seen = after
         while True:
             ended = self.popen.poll() is not None and not any(reader.is_alive() for reader in self._readers)
+            is_last = time.monotonic() >= until
             while seen < len(lines):
                 seen += 1
                 if found(lines[seen - 1]):
                     return lines[seen - 1]
-            if ended or time.monotonic() >= until:
+            if ended or is_last:
                 why = "the program has ended" if ended else f"not within {deadline:g} s"
                 raise AssertionError(f"{stream} of {self.pid} lacks {wanted!r}: {why}\n{self.report()}")
             time.sleep(0.005)
@@ -160,7 +161,8 @@ class Program:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.pid} still runs after {deadline:g} s\n{self.report()}") from None
         for reader in self._readers:
-            reader.join(0.5)
+            for _ in range(10):  # a host that pauses takes one of them, not all
+                reader.join(0.1)
         return code
 
     def report(self) -> str:

@@ -20,10 +20,11 @@ def wait_until(fact: Callable[[], T], *, deadline: float = 10.0, what: str = "")
     """
     until = time.monotonic() + deadline
     while True:
+        is_last = time.monotonic() >= until  # before asking: a host that pauses here must not rob us of an answer
         value = fact()
         if value:
             return value
-        if time.monotonic() >= until:
+        if is_last:
             name = what or getattr(fact, "__name__", "a fact")
             raise AssertionError(f"waited {deadline:g} s in vain for: {name} (last seen: {value!r})")
         time.sleep(POLL_INTERVAL)

@@ -121,6 +121,8 @@ def test_ctrl_z_right_after_fg_stops_the_pipeline_again(
     terminal.run(f"{run} -- {command} | cat")
     supervisor, first = terminal.supervisor(), command_of(terminal)
     terminal.wait_for("command_started")
+    if command.startswith("timeout"):  # it is to have left the pipeline's group, not to leave it some day
+        wait_until(lambda: os.getpgid(first) == first, deadline=20, what="a group of its own")
     stop_again_and_again(terminal, supervisor, first)
     terminal.run("fg")
     terminal.wait_foreground(supervisor, "the pipeline")

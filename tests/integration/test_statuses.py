@@ -293,11 +293,12 @@ def test_a_command_that_vanishes_while_waiting_is_127(
     job = tmp_path / "job"
     job.write_text("#!/bin/sh\nexit 0\n")
     job.chmod(0o755)
-    first = candidate("a", witness=("--lifetime", "1"))
+    first = candidate("a")
     wait_acting(first, beats)
     second = candidate("b", command=(str(job),))
     second.wait_for("event=waiting ")
     job.unlink()
+    first.signal(signal.SIGTERM)
     assert second.wait() == 127
     third = candidate("c", "-n", command=("true",))
     assert third.wait() == 0
