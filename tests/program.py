@@ -243,11 +243,10 @@ class Program:
 
     def assert_nothing_left(self, deadline: float = 0.0) -> None:
         """Fail when, after `deadline` seconds at most, any process of the program lives, the supervisor included."""
-        until = time.monotonic() + deadline
-        while left := self.processes():
-            if time.monotonic() >= until:
-                raise AssertionError(f"processes are left: {left}\n{self.report()}")
-            time.sleep(0.01)
+        try:
+            wait_until(lambda: not self.processes(), deadline=deadline, what="no process left")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.report()}") from None
 
     def close(self) -> None:
         """Kill whatever is left of the program. Below a supervisor that lives, unmarked ones are found by the tree."""

@@ -19,7 +19,7 @@ from typing import Self
 
 from processes import MARK, Process, children, kill_marked, look_at, marked
 from program import CHECKOUT, FOREIGN, GUARD
-from waiting import wait_until
+from waiting import T, wait_until
 
 CTRL_C = "\x03"
 CTRL_Z = "\x1a"
@@ -87,11 +87,9 @@ class Terminal:
 
     def wait_for(self, pattern: str, *, after: int = 0, deadline: float = 20.0) -> re.Match[str]:
         """Return the first match on the screen, from there on."""
-        until = time.monotonic() + deadline
-        while not (found := re.compile(pattern).search(self.screen, after)):
-            if time.monotonic() >= until:
-                raise AssertionError(f"not within {deadline:g} s: {pattern!r}\n{self.report()}")
-            time.sleep(0.01)
+        compiled = re.compile(pattern)
+        found = self._wait_until(lambda: compiled.search(self.screen, after), deadline, repr(pattern))
+        assert found is not None
         return found
 
     def foreground(self) -> int:
@@ -99,8 +97,11 @@ class Terminal:
         return os.tcgetpgrp(self._master)
 
     def wait_foreground(self, group: int, what: str) -> None:
+        self._wait_until(lambda: self.foreground() == group, 20, f"{what} ({group}) in the foreground")
+
+    def _wait_until(self, fact: Callable[[], T], deadline: float, what: str) -> T:
         try:
-            wait_until(lambda: self.foreground() == group, deadline=20, what=f"{what} ({group}) in the foreground")
+            return wait_until(fact, deadline=deadline, what=what)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.report()}") from None
 

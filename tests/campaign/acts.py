@@ -59,7 +59,7 @@ def cut(way: str) -> Fault:
 
 def command_ends(play: Play) -> None:
     end = play.directory / "end"
-    leader = play.start_leader("a", witness=("--until", f"{end}"))
+    leader = play.start_leader("a", witness=("--until", str(end)))
     play.start_standby("b")
     with play.fault("the command ends by itself", "a"):
         end.touch()
@@ -71,7 +71,7 @@ def command_ends(play: Play) -> None:
 def command_of_one_ends(play: Play) -> None:
     """Of several leaders the command of the first ends."""
     end = play.directory / "end"
-    leader = play.start_leader("a", witness=("--until", f"{end}"))
+    leader = play.start_leader("a", witness=("--until", str(end)))
     play.start_leader("b")
     play.start_standby("c")
     play.start_standby("d")
