@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,19 @@ def test_what_the_command_orphans_is_reaped(contained: Contained, tmp_path: Path
         return all(process.state != "Z" and process.command != "sleep 0.2" for process in processes)
 
     wait_until(are_reaped, what="the orphans' end without a zombie")
+    os.kill(first, signal.SIGTERM)
+    assert program.wait() == 128 + signal.SIGTERM
+
+
+def test_what_a_visitor_orphans_is_reaped(contained: Contained) -> None:
+    """`docker exec` puts processes beside the command: their orphans are PID 1's own children, not the guard's."""
+    program = contained("a", command=("sleep", "60"))
+    program.wait_for("event=command_started ")
+    first = first_process(program)
+    own = set(children(first))
+    visit = ("nsenter", f"--target={first}", "--pid", "sh", "-c", "sleep 0.2 & sleep 0.2 & echo left")
+    assert subprocess.check_output(visit, timeout=20, stdin=subprocess.DEVNULL) == b"left\n"
+    wait_until(lambda: set(children(first)) == own, what="the orphans' end without a zombie")
     os.kill(first, signal.SIGTERM)
     assert program.wait() == 128 + signal.SIGTERM
 
