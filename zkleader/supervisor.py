@@ -192,14 +192,16 @@ class Supervisor:
             # guard's, whose answer may lie in the socket.
             asked_at = system.now().monotonic
             self._poll.poll(self._poll_timeout())
+            # The race: while we were frozen the guard stopped the command and released, which deletes our candidate.
+            # It tells why; so it is heard before ZooKeeper, which tells of the deletion only.
+            if not self._custody.has_ended:
+                self._watch_guard(asked_at)
             # One at a time: one of them may end this candidacy, and what is behind it is then the next one's.  Not for
             # ever: a storm of them must not keep the guard and the clock waiting.
             for _ in range(MOST_AT_ONCE):
                 if self._outcome is not None or (item := self._inbox.take()) is None:
                     break
                 self._take(item)
-            if not self._custody.has_ended:
-                self._watch_guard(asked_at)
             self._job.handle(job.Looked())
             self._step(Tick())
         return self._outcome
